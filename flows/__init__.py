@@ -1,0 +1,1 @@
+"""What a schedule, a person or the dashboard starts."""

@@ -1,0 +1,94 @@
+"""The options that commands share, each group a dataclass that a command takes as one parameter."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from typer import Option
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every command takes."""
+
+    store: Annotated[str | None, Option(help="Where everything is kept: a folder or a URL.")] = None
+    config: Annotated[str | None, Option(help="The configuration file; ./vecmill.toml if it exists.")] = None
+    json: Annotated[bool, Option("--json", help="One JSON document on stdout, nothing else.")] = False
+    quiet: Annotated[bool, Option("--quiet", help="No progress on stderr.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """How rows of CSV, JSON lines or Parquet become documents."""
+
+    text: Annotated[str | None, Option(help='Rows: a column, or a template "Title: {a}; {b}".')] = None
+    id: Annotated[str | None, Option(help="Rows: the column that identifies a row.")] = None
+    glob: Annotated[str | None, Option(help="Which files of a folder, for example '**/*.md'.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What ingest and plan share."""
+
+    table: Annotated[str | None, Option(help="The table; needed with a source, not with a pipeline.")] = None
+    splitter: Annotated[str | None, Option(help="markdown or recursive.")] = None
+    max_tokens: Annotated[int | None, Option(help="Tokens a chunk, at most.")] = None
+    overlap_tokens: Annotated[int | None, Option(help="Tokens that neighbours share, at most.")] = None
+    embedding: Annotated[str | None, Option(help="The space: provider/model@dimensions.")] = None
+    base_url: Annotated[str | None, Option(help="The endpoint, if it is not OpenAI's own.")] = None
+    api_key_env: Annotated[str | None, Option(help="The variable that holds the key.")] = None
+    rpm: Annotated[int | None, Option(help="Requests a minute.")] = None
+    tpm: Annotated[int | None, Option(help="Tokens a minute.")] = None
+    max_in_flight: Annotated[int | None, Option(help="Requests at once.")] = None
+    batch_inputs: Annotated[int | None, Option(help="Texts a request.")] = None
+    workers: Annotated[int | None, Option(help="Ray workers.")] = None
+    engine: Annotated[str | None, Option(help="auto, inline or ray.")] = None
+    budget_usd: Annotated[float | None, Option(help="US dollars the run may spend.")] = None
+    budget_failures: Annotated[float | None, Option(help="Share of documents that may fail.")] = None
+    delete_missing: Annotated[
+        bool | None,
+        Option("--delete-missing/--keep-missing", help="What to do with documents that the source no longer has."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How search reaches the provider of a table's space."""
+
+    embedding: Annotated[str | None, Option(help="Refuse, unless the table is of this space.")] = None
+    base_url: Annotated[str | None, Option(help="The endpoint, if it is not OpenAI's own.")] = None
+    api_key_env: Annotated[str | None, Option(help="The variable that holds the key.")] = None
+
+
+def spread(command: Callable[..., R]) -> Callable[..., R]:
+    """Let Typer see the fields of a command's dataclass parameters as options of the command."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    plain = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name not in groups
+    ]
+    options = [
+        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name])
+        for group in groups.values()
+        for kinds in [get_type_hints(group, include_extras=True)]
+        for field in fields(group)
+    ]
+
+    @wraps(command)
+    def called(**values: Any) -> R:
+        gathered = {
+            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        return command(**values, **gathered)
+
+    called.__signature__ = inspect.Signature([*plain, *options])  # type: ignore[attr-defined]
+    called.__annotations__ = {p.name: p.annotation for p in [*plain, *options]}
+    del called.__wrapped__  # type: ignore[attr-defined]
+    return called

@@ -1,0 +1,156 @@
+"""The commands that read: search, sql, and a table's history. `rollback` writes one log entry."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from flows import render
+from flows.options import Access, Common, spread
+from flows.request import load
+from infra.config import EmbeddingConfig
+from pipeline.errors import InputError, UsageError
+from pipeline.objects import Objects
+
+_Table = Annotated[str, typer.Argument(help="The table.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (search, sql, tables, versions, runs, rollback):
+        app.command()(spread(command))
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    access: Access,
+    common: Common,
+    table: Annotated[str | None, typer.Option(help="The table; may be left out where there is one.")] = None,
+    mode: Annotated[str, typer.Option(help="vector, text, hybrid or funnel.")] = "hybrid",
+    top_k: Annotated[int, typer.Option(help="How many to find.")] = 10,
+    where: Annotated[str | None, typer.Option(help="SQL over the columns, to filter.")] = None,
+    at: Annotated[int | None, typer.Option(help="A version other than the live one.")] = None,
+) -> None:
+    """Find chunks for a query."""
+    from infra.settings import read_environment
+    from infra.wiring import make_endpoint
+    from pipeline.model import Endpoint, Space
+    from pipeline.search.find import search as find
+    from pipeline.store.log import Log
+
+    store = _store(common)
+    name = table or _only_table(store)
+    own, _ = Log(store, name).at(at).specs()
+    given = {key: value for key, value in asdict(access).items() if value and key != "embedding"}
+    form = EmbeddingConfig(**given)
+    endpoint = Endpoint() if mode == "text" else make_endpoint(form, own, read_environment())
+    asked = Space.parse(access.embedding) if access.embedding else None
+    found = find(store, name, query, endpoint=endpoint, space=asked, mode=mode, top_k=top_k, where=where, at=at)
+    if common.json:
+        render.json_document(found)
+    else:
+        render.hits(query, found)
+
+
+def sql(query: Annotated[str, typer.Argument(help="One SELECT.")], common: Common) -> None:
+    """Query tables, their versions ("name@3"), runs and dead_letters with DuckDB; reads only."""
+    from pipeline.analysis.sql import query as run_query
+
+    found = run_query(_store(common), query)
+    if common.json:
+        render.json_document(list(found))
+    else:
+        render.rows(found)
+
+
+def tables(common: Common) -> None:
+    """The tables of the store, and where each lies for people who open it with LanceDB."""
+    from pipeline.store.log import Log, published_tables
+    from pipeline.store.table import generation_uri
+
+    store = _store(common)
+    found = []
+    for name in published_tables(store):
+        entry = Log(store, name).live()
+        space, splitter = entry.specs()
+        found.append(
+            {
+                "table": name,
+                "version": entry.version,
+                "chunks": entry.chunks,
+                "space": space.name,
+                "splitter": splitter.name,
+                "uri": generation_uri(store, name, entry.generation),
+            }
+        )
+    _show(found, common)
+
+
+def versions(table: _Table, common: Common) -> None:
+    """The versions of a table, newest first."""
+    from pipeline.analysis.sql import versions as list_versions
+    from pipeline.store.log import Log
+
+    store = _store(common)
+    Log(store, table).live()
+    shown = ("version", "kind", "generation", "published_at", "run_id", "chunks", "space", "splitter")
+    found = [{name: row[name] for name in shown} for row in list_versions(store, table)]
+    _show(found, common)
+
+
+def runs(
+    common: Common, run_id: Annotated[str | None, typer.Argument(help="One run; all if left out.")] = None
+) -> None:
+    """The run ledger."""
+    from pipeline.ledger import Ledger
+
+    ledger = Ledger(_store(common))
+    if run_id is None:
+        columns = ("run_id", "kind", "table", "state", "started_at", "ended_at", "error")
+        found = ledger.runs()
+        if common.json:
+            render.json_document(found)
+        else:
+            render.rows(found, columns)
+        return
+    run = ledger.run(run_id)
+    if common.json:
+        render.json_document(run)
+        return
+    if run["report"]:
+        render.report(run["report"])
+    render.rows([{"run": run["run_id"], "state": run["state"], "started": run["started_at"], "error": run["error"]}])
+    if run["dead_letters"]:
+        render.rows(run["dead_letters"], ("doc_id", "stage", "reason", "excerpt"))
+
+
+def rollback(
+    table: _Table, version: Annotated[int, typer.Argument(help="The version to go back to.")], common: Common
+) -> None:
+    """Make an old version's content the newest version."""
+    from pipeline.store.history import rollback as go_back
+
+    entry = go_back(_store(common), table, version)
+    if common.json:
+        render.json_document({"table": table, **asdict(entry)})
+    else:
+        render.out.print(f"version {entry.version} of {table} is live, with the content of version {version}")
+
+
+def _store(common: Common) -> Objects:
+    return Objects(load(common).store.uri)
+
+
+def _only_table(store: Objects) -> str:
+    from pipeline.store.log import published_tables
+
+    found = published_tables(store)
+    if not found:
+        raise InputError(f"there is no table in {store.uri}; ingest something first")
+    if len(found) > 1:
+        raise UsageError(f"say which --table to search: {', '.join(found)}")
+    return found[0]
+
+
+def _show(found: list[dict[str, Any]], common: Common) -> None:
+    (render.json_document if common.json else render.rows)(found)

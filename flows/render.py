@@ -1,0 +1,132 @@
+"""What people see: small tables on stdout, progress and errors on stderr."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+_SHOWN_ROWS = 100
+_SHOWN_TEXT = 280  # characters
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def json_document(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def complain(message: str) -> None:
+    """Say what is wrong, for a person."""
+    err.print(f"[bold red]error:[/] {escape(message)}")
+
+
+def report(values: Mapping[str, Any]) -> None:
+    """What a run did."""
+    documents, chunks, embedding = values["documents"], values["chunks"], values["embedding"]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("documents", _counts(documents))
+    table.add_row("chunks", _counts(chunks))
+    known = f", {embedding['cache_hits']:,} known already" if embedding["cache_hits"] else ""
+    table.add_row("embedded", f"{embedding['texts']:,} texts, {embedding['tokens']:,} tokens{known}")
+    table.add_row("space", embedding["space"])
+    if embedding["retries"]:
+        table.add_row("retries", f"{embedding['retries']:,}; texts paid again: {embedding['paid_again']:,}")
+    table.add_row("cost", _usd(values["cost_usd"]))
+    table.add_row("time", f"{values['seconds']['total']:.1f} s")
+    table.add_row("run", values["run_id"])
+    out.print(table)
+    if values["published"]:
+        out.print(f"[green]version {values['version']} of {escape(values['table'])} is live[/]")
+    else:
+        version = f"; version {values['version']} stays live" if values["version"] else ""
+        out.print(f"nothing changed, nothing was embedded, nothing was published{version}")
+
+
+def plan(values: Mapping[str, Any]) -> None:
+    """What a run would do."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    embed = values["to_embed"]
+    table.add_row("documents", _counts(values["documents"]))
+    table.add_row("chunks", _counts(values["chunks"]))
+    table.add_row("to embed", f"{embed['texts']:,} texts, {embed['tokens']:,} tokens, {embed['requests']:,} requests")
+    table.add_row("known already", f"{values['cache_hits']:,} texts")
+    table.add_row("cost", _usd(values["cost_usd"]) + (" — over the budget" if values["over_budget"] else ""))
+    if values["seconds_at_quota"] is not None:
+        table.add_row("at the quota", f"{values['seconds_at_quota']:.0f} s")
+    out.print(table)
+
+
+def hits(query: str, found: Sequence[Mapping[str, Any]]) -> None:
+    """Search results."""
+    out.print(f"[bold]{escape(query)}[/]")
+    for rank, hit in enumerate(found, start=1):
+        path = " > ".join(hit["heading_path"])
+        out.print(f"{rank:>3}. {hit['score']:.3f}  [cyan]{escape(hit['doc_id'])}[/]  {escape(path)}")
+        text = " ".join(hit["text"].split())
+        out.print(f"     [dim]{escape(text[:_SHOWN_TEXT])}{'…' if len(text) > _SHOWN_TEXT else ''}[/]")
+    if not found:
+        out.print("nothing found")
+
+
+def rows(found: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
+    """Any rows as a table; the first hundred of many."""
+    iterator = iter(found)
+    first = [row for _, row in zip(range(_SHOWN_ROWS), iterator, strict=False)]
+    names = list(columns or (first[0] if first else ()))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in first:
+        table.add_row(*(escape(_cell(row.get(name))) for name in names))
+    out.print(table if first else "no rows")
+    if next(iterator, None) is not None:
+        out.print(f"… the first {_SHOWN_ROWS} rows; --json gives all of them")
+
+
+class Bars:
+    """A run's progress on stderr: a bar a stage on a terminal, nothing elsewhere."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description:<9}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=err,
+            disable=quiet or not err.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bars":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, stage: str, done: int, total: int | None, note: str = "") -> None:
+        """Take a stage's count."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total)
+        self._bars.update(self._tasks[stage], completed=done, total=total)
+
+
+def _counts(values: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in values.items() if count) or "none"
+
+
+def _usd(cost: float | None) -> str:
+    return "price not known" if cost is None else f"{cost:.6f} USD" if cost else "nothing"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list) and len(value) > 8:
+        return f"[{len(value)} values]"
+    return "" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Where vecmill runs: settings, wiring, and the Ray engine."""

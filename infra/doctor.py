@@ -1,0 +1,92 @@
+"""Checks of the setup: what is there, and what to mend."""
+
+import importlib.metadata
+import secrets
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from infra.config import Config
+from infra.settings import read_environment, read_secret
+from pipeline import wordllama
+from pipeline.errors import InputError, VecmillError
+from pipeline.objects import Objects
+
+_PACKAGES = ("pylance", "duckdb", "pyarrow", "prefect", "ray", "openai")
+_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def examine(config: Config) -> list[Finding]:
+    """Run every check; none of them costs money or changes what is stored."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("python", lambda: sys.version.split()[0]),
+        *((package, lambda package=package: importlib.metadata.version(package)) for package in _PACKAGES),
+        ("embedded model", _embedded_model),
+        ("store", lambda: _store(config.store.uri)),
+        ("prefect server", _prefect_server),
+        ("ray cluster", lambda: read_environment().ray_address or "none named: one is started when it is needed"),
+    ]
+    for name, pipeline in config.pipelines.items():
+        if pipeline.embedding.provider == "openai":
+            variable, url = pipeline.embedding.api_key_env, pipeline.embedding.base_url
+            checks.append((f"key of {name}", lambda v=variable, u=url: _key(v, u)))
+    return [_finding(name, check) for name, check in checks]
+
+
+def _finding(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, check())
+    except VecmillError as error:
+        return Finding(name, False, "not usable", str(error))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, False, "missing", "install vecmill again: uv sync")
+
+
+def _embedded_model() -> str:
+    wordllama.tokenizer()
+    rows, columns = wordllama.weights().shape
+    return f"{rows:,} tokens, {columns} dimensions"
+
+
+def _store(uri: str) -> str:
+    """Write, write again only if absent, and read: what the publish log leans on."""
+    try:
+        objects = Objects(uri)
+    except InputError:
+        return f"none at {uri} yet: the first ingest makes it"
+    probe = f"doctor/{secrets.token_hex(8)}"
+    try:
+        if not objects.create(probe, b"1") or objects.create(probe, b"2") or objects.get(probe) != b"1":
+            raise InputError(f"{uri} ignores conditional writes: concurrent publishes would overwrite each other")
+    finally:
+        objects.delete(probe)
+    return f"{objects.uri}: writable, conditional writes work"
+
+
+def _prefect_server() -> str:
+    url = read_environment().prefect_api_url
+    if url is None:
+        return "none named: runs happen in the process that starts them"
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_SECONDS) as answer:
+            return f"{url} answers {answer.status}"
+    except (OSError, urllib.error.URLError) as error:
+        raise InputError(f"PREFECT_API_URL is {url}, which does not answer: {error}; start it, or unset it") from error
+
+
+def _key(variable: str, base_url: str | None) -> str:
+    if read_secret(variable) is None and base_url is None:
+        raise InputError(f"{variable} is not set; set it, or name another with api_key_env")
+    return f"{variable} is set" if read_secret(variable) else f"{variable} is not set; {base_url} may not need one"

@@ -1,0 +1,41 @@
+"""Starts Ray, or joins the cluster that is there, and ends only what it started."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from infra.ray_engine import RayEngine
+from pipeline.errors import InputError
+from pipeline.ports import Engine
+
+_MOST_WORKERS = 8
+
+
+@contextmanager
+def open_ray(address: str | None, workers: int | None) -> Iterator[Engine]:
+    """Give an engine over Ray: the cluster at `address`, or one of this machine's own for this run."""
+    import ray
+
+    handler = signal.getsignal(signal.SIGTERM)
+    started = not ray.is_initialized()
+    if started:
+        try:
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else max(os.cpu_count() or 1, workers or 1),
+                include_dashboard=False if address is None else None,
+                log_to_driver=False,
+                logging_level="ERROR",
+                namespace="vecmill",
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise InputError(f"Ray cannot be started at {address or 'this machine'}: {error}") from error
+        signal.signal(signal.SIGTERM, handler)  # ray.init puts its own in place
+    try:
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        yield RayEngine(workers or max(1, min(cores, _MOST_WORKERS)))
+    finally:
+        if started:
+            ray.shutdown()
+            signal.signal(signal.SIGTERM, handler)

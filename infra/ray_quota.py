@@ -1,0 +1,41 @@
+"""One quota for all workers of a run on Ray."""
+
+import asyncio
+from typing import Any
+
+import ray
+
+from pipeline.quota import Quota
+
+
+@ray.remote(num_cpus=0)
+class QuotaActor:
+    """Keeps the buckets; it grants at once and never waits itself."""
+
+    def __init__(self, rpm: int | None, tpm: int | None) -> None:
+        self._quota = Quota(rpm, tpm)
+
+    def reserve(self, requests: int, tokens: int) -> float:
+        """Take requests and tokens; gives the seconds to wait before using them."""
+        return self._quota.reserve(requests, tokens)
+
+    def pause(self, seconds: float) -> None:
+        """Grant nothing for a while."""
+        self._quota.pause(seconds)
+
+
+class RayLimiter:
+    """A Limiter for one worker, which asks the quota's actor."""
+
+    def __init__(self, quota: Any) -> None:
+        self._quota = quota
+
+    async def acquire(self, requests: int, tokens: int) -> None:
+        """Wait until this much may be sent."""
+        wait = await self._quota.reserve.remote(requests, tokens)
+        if wait > 0:
+            await asyncio.sleep(wait)
+
+    async def pause(self, seconds: float) -> None:
+        """Let nobody send for a while."""
+        await self._quota.pause.remote(seconds)

@@ -1,0 +1,112 @@
+"""Settings to objects: from a pipeline's form to a job and to the engine that does it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from infra.config import EmbeddingConfig, PipelineConfig, SplitterConfig
+from infra.settings import Environment, read_environment, read_secret
+from pipeline import ids
+from pipeline.engine import InlineEngine
+from pipeline.errors import InputError
+from pipeline.model import Budget, Endpoint, Job, SourceSpec, Space, SplitterSpec
+from pipeline.objects import Objects
+from pipeline.ports import Engine, EngineFactory
+from pipeline.store.log import Entry, Log
+
+DEFAULT_SPACE = Space("local", "wordllama", 256)
+_OPENAI = "https://api.openai.com/v1"
+
+# From this many texts on, a local model on many cores repays the seconds that Ray takes to start.
+_LARGE = 200_000
+_MANY_CORES = 4
+
+
+def make_job(pipeline: PipelineConfig, store: str) -> Job:
+    """The job of a pipeline: what the form leaves open is taken from the table, or from the defaults."""
+    live = _live(store, pipeline.table)
+    own = live.specs() if live else (DEFAULT_SPACE, _splitter(SplitterConfig(), pipeline))
+    space = _space(pipeline.embedding) or own[0]
+    return Job(
+        run_id=ids.new_run_id(),
+        store=store,
+        table=pipeline.table,
+        source=SourceSpec(**pipeline.source.model_dump()),
+        splitter=_splitter(pipeline.splitter, pipeline) if pipeline.splitter else own[1],
+        space=space,
+        endpoint=make_endpoint(pipeline.embedding, space, read_environment()),
+        budget=Budget(**pipeline.budget.model_dump()),
+        delete_missing=pipeline.delete_missing,
+    )
+
+
+def make_endpoint(embedding: EmbeddingConfig, space: Space, environment: Environment) -> Endpoint:
+    """How a space's provider is reached; the key comes from the environment and goes nowhere else."""
+    remote = space.provider == "openai"
+    named = embedding.base_url or environment.openai_base_url
+    key = read_secret(embedding.api_key_env) if remote else None
+    if remote and key is None and named is None:
+        raise InputError(
+            f"{space.name} needs an API key, and {embedding.api_key_env} is not set; "
+            "set it, or name another variable with --api-key-env"
+        )
+    return Endpoint(
+        base_url=(named or _OPENAI) if remote else None,
+        api_key=key,
+        rpm=embedding.rpm,
+        tpm=embedding.tpm,
+        max_in_flight=embedding.max_in_flight,
+        batch_inputs=embedding.batch_inputs,
+        timeout=embedding.timeout,
+        patience=embedding.patience,
+    )
+
+
+def make_engines(kind: str, job: Job, workers: int | None) -> EngineFactory:
+    """What opens the engine once it is known how many texts there are to embed."""
+    address = read_environment().ray_address
+
+    def open_engine(texts: int) -> AbstractContextManager[Engine]:
+        cpu_bound = job.space.provider == "local"
+        large = cpu_bound and texts >= _LARGE and (os.cpu_count() or 1) >= _MANY_CORES
+        if kind == "ray" or (kind == "auto" and texts and (address or large)):
+            from infra.ray_cluster import open_ray
+
+            return open_ray(address, workers)
+        return _inline()
+
+    return open_engine
+
+
+@contextmanager
+def _inline() -> Iterator[Engine]:
+    yield InlineEngine()
+
+
+def _live(store: str, table: str) -> Entry | None:
+    try:
+        return Log(Objects(store), table).last()
+    except InputError:
+        return None
+
+
+def _space(embedding: EmbeddingConfig) -> Space | None:
+    if embedding.provider is None or embedding.model is None or embedding.dimensions is None:
+        return None
+    return Space(
+        embedding.provider,
+        embedding.model,
+        embedding.dimensions,
+        embedding.document_prefix,
+        embedding.query_prefix,
+    )
+
+
+def _splitter(form: SplitterConfig, pipeline: PipelineConfig) -> SplitterSpec:
+    """The spec that a form means; rows carry no Markdown unless somebody says so."""
+    values = form.model_dump()
+    if pipeline.source.kind == "rows" and "kind" not in form.model_fields_set:
+        values["kind"] = "recursive"
+    if values["kind"] != "markdown":
+        values["prefix_headings"] = False
+    return SplitterSpec(**values)

@@ -1,0 +1,1 @@
+"""What vecmill does, as a library: no Prefect, no Ray, no environment."""

@@ -1,0 +1,1 @@
+"""Analyses over tables, versions, runs and dead letters."""

@@ -1,0 +1,26 @@
+"""What every provider's answer has to be before it is used."""
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import Retryable
+from pipeline.ports import Vectors
+
+
+def normalised(vectors: npt.NDArray[np.floating], texts: int, dimensions: int) -> Vectors:
+    """Check an answer and scale each row to length 1.
+
+    Takes float[n, d]; gives float32[texts, dimensions]. Raises Retryable where the shape is not the
+    one asked for, or a value is not finite, or a row is all zeros.
+    """
+    if vectors.shape != (texts, dimensions):
+        rows, columns = vectors.shape
+        raise Retryable(
+            f"the answer has {rows} vectors of {columns} dimensions for {texts} texts of {dimensions}",
+            perhaps_billed=True,
+        )
+    wide = vectors.astype(np.float64)
+    norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+    if not np.all(np.isfinite(norms)) or not np.all(norms > 0):
+        raise Retryable("the answer has vectors that are not finite or all zeros", perhaps_billed=True)
+    return (wide / norms[:, None]).astype(np.float32)

@@ -1,0 +1,67 @@
+"""The engine that works in this process: asyncio, with a bounded number of requests in flight."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import TypeVar
+
+from pipeline.model import Job, Outcome, Request
+from pipeline.quota import LocalLimiter, Quota
+from pipeline.worker import Worker
+
+T = TypeVar("T")
+R = TypeVar("R")
+_Tasks = set[asyncio.Task[Outcome]]
+
+# Answers that are on their way when a run stops are paid for: they get this long to arrive.
+_GRACE_SECONDS = 10.0
+
+
+class InlineEngine:
+    """Does the work in this process; on one machine as fast as a cluster of processes."""
+
+    def embed(self, job: Job, requests: Iterable[Request]) -> Iterator[Outcome]:
+        """Send every request, `max_in_flight` at a time; outcomes come as they finish."""
+        waiting = iter(requests)
+        flying: _Tasks = set()
+        with asyncio.Runner() as runner:
+            worker = runner.run(_start(job))
+            try:
+                while True:
+                    room = job.endpoint.max_in_flight - len(flying)
+                    flying |= runner.run(_send(worker, list(islice(waiting, room))))
+                    if not flying:
+                        return
+                    done, flying = runner.run(_first(flying))
+                    failures = [task.exception() for task in done if task.exception()]
+                    yield from [task.result() for task in done if not task.exception()]
+                    if failures and failures[0]:
+                        raise failures[0]
+            finally:
+                runner.run(_stop(worker, flying))
+
+    def map(self, step: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Apply a step to each item, one after another."""
+        return map(step, items)
+
+
+async def _start(job: Job) -> Worker:
+    return Worker.of(job, LocalLimiter(Quota(job.endpoint.rpm, job.endpoint.tpm)))
+
+
+async def _send(worker: Worker, requests: list[Request]) -> _Tasks:
+    return {asyncio.ensure_future(worker.embed(request)) for request in requests}
+
+
+async def _first(flying: _Tasks) -> tuple[_Tasks, _Tasks]:
+    return await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _stop(worker: Worker, flying: _Tasks) -> None:
+    """Send nothing more, but take in what is on its way."""
+    for task in flying - worker.sending:
+        task.cancel()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.gather(*flying, return_exceptions=True), _GRACE_SECONDS)
+    await worker.close()

@@ -1,0 +1,76 @@
+"""Everything that can go wrong, by who has to act on it.
+
+A message names the value, where it stands and what to do next. Foreign exceptions are translated
+into this tree at the boundary where they arise, so that callers never catch a library's own.
+"""
+
+
+class VecmillError(Exception):
+    """A failure that a person can act on; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class UsageError(VecmillError):
+    """The command's words do not fit together."""
+
+    exit_code = 2
+
+
+class InputError(VecmillError):
+    """The input or the configuration is at fault."""
+
+    exit_code = 3
+
+
+class OverBudget(VecmillError):
+    """The plan costs more than the run may spend; nothing was paid."""
+
+    exit_code = 4
+
+
+class TooManyFailures(VecmillError):
+    """More documents failed than the failure budget allows; nothing was published."""
+
+    exit_code = 5
+
+
+class ProviderRefused(VecmillError):
+    """The provider will not serve this run: key refused, quota gone, or no answer in time."""
+
+    exit_code = 6
+
+
+class StoreRefused(VecmillError):
+    """The store cannot take the result: conflict, no space, no permission."""
+
+    exit_code = 7
+
+
+class RequestFailed(Exception):
+    """One request to a provider failed; the worker that sent it decides what follows."""
+
+
+class Retryable(RequestFailed):
+    """The same request may succeed later.
+
+    `retry_after` is the seconds the endpoint asked for, None where it said nothing;
+    `perhaps_billed` says whether the provider may have charged for the failed attempt.
+    """
+
+    def __init__(self, reason: str, *, retry_after: float | None = None, perhaps_billed: bool = False):
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.perhaps_billed = perhaps_billed
+
+
+class Throttled(Retryable):
+    """The endpoint's rate limit was met (429): every worker of this endpoint has to wait."""
+
+
+class Unreachable(Retryable):
+    """No connection was made: nothing was sent, so nothing was billed."""
+
+
+class Rejected(RequestFailed):
+    """The endpoint refuses this input (400): at least one text of the request is to blame."""

@@ -1,0 +1,99 @@
+"""The run ledger: what ran, with which parameters, and how it ended."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.errors import InputError, VecmillError
+from pipeline.model import Job
+from pipeline.objects import Objects
+from pipeline.staging import Staging
+
+_RECORD = "run"
+
+
+class Ledger:
+    """The runs of a store."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    @contextmanager
+    def recorded(self, job: Job, kind: str = "ingest") -> Iterator[Callable[[dict[str, Any]], None]]:
+        """Record a run from its start to its end; gives what takes the report of a finished run."""
+        staging = Staging(self._objects, job.run_id)
+        record: dict[str, Any] = {
+            "run_id": job.run_id,
+            "kind": kind,
+            "table": job.table,
+            "state": "running",
+            "started_at": _now(),
+            "ended_at": None,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "job": job.record(),
+            "report": None,
+            "error": None,
+        }
+        staging.write_json(_RECORD, record)
+        try:
+            yield lambda report: record.update(report=report)
+            record["state"] = "finished"
+        except BaseException as error:
+            record["state"] = "failed" if isinstance(error, Exception) else "cancelled"
+            record["error"] = _said(error, job)
+            raise
+        finally:
+            record["ended_at"] = _now()
+            staging.write_json(_RECORD, record)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs, newest first; one whose process is gone without an end is `killed`."""
+        return [
+            _judged(record)
+            for run_id in reversed(self._objects.folders("runs"))
+            if (record := Staging(self._objects, run_id).read_json(_RECORD))
+        ]
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """One run, with its dead letters."""
+        record = Staging(self._objects, run_id).read_json(_RECORD)
+        if record is None:
+            raise InputError(f"there is no run {run_id!r}; vecmill runs lists them")
+        return {**_judged(record), "dead_letters": Staging(self._objects, run_id).dead_letters()}
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """The dead letters of all runs, newest run first."""
+        return [
+            {"run_id": record["run_id"], "table": record["table"], "at": record["ended_at"], **letter}
+            for record in self.runs()
+            for letter in Staging(self._objects, record["run_id"]).dead_letters()
+        ]
+
+
+def _judged(record: dict[str, Any]) -> dict[str, Any]:
+    gone = record["state"] == "running" and record["host"] == socket.gethostname() and not _alive(record["pid"])
+    return {**record, "state": "killed"} if gone else record
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _said(error: BaseException, job: Job) -> str:
+    said = str(error) if isinstance(error, VecmillError) else f"{type(error).__name__}: {error}"
+    key = job.endpoint.api_key
+    return said.replace(key, "***") if key else said
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

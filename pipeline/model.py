@@ -1,0 +1,277 @@
+"""The values that the stages pass to one another. Plain data: all of it pickles."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from pipeline import ids
+from pipeline.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One source text."""
+
+    doc_id: str  # stable within its source
+    uri: str  # where a person finds it
+    token: str  # the source's cheap change token
+    text: str
+    metadata: str = "{}"  # JSON object
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of all that reaches the table: the text and the metadata."""
+        return ids.digest(self.text, self.metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A document as its source lists it, unread."""
+
+    doc_id: str
+    uri: str
+    token: str  # differs whenever the content may differ
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document: `document.text[start:end]`."""
+
+    start: int  # characters
+    end: int  # characters
+    tokens: int  # of the embedded text
+    heading_path: tuple[str, ...] = ()
+    prefix: str = ""  # put before the text when it is embedded, never stored with it
+
+    def embedded(self, text: str) -> str:
+        """What is embedded for this chunk of `text`."""
+        return self.prefix + text[self.start : self.end]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An input that could not be embedded, kept until it is replayed or dismissed."""
+
+    doc_id: str
+    uri: str
+    stage: str  # "list", "split" or "embed"
+    reason: str
+    excerpt: str = ""  # up to 200 characters of the input
+    text_hash: str = ""  # set where one chunk's text is to blame
+
+    @property
+    def id(self) -> str:
+        """Identify the letter by what failed, so that a repeated failure is the same letter."""
+        return ids.digest(self.doc_id, self.uri, self.stage, self.text_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """An embedding space: everything that makes two vectors comparable."""
+
+    provider: str
+    model: str
+    dimensions: int
+    document_prefix: str = ""
+    query_prefix: str = ""
+    normalised: bool = True
+
+    @property
+    def name(self) -> str:
+        """The space as people write it: provider/model@dimensions."""
+        return f"{self.provider}/{self.model}@{self.dimensions}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the space: vectors of two fingerprints are never compared."""
+        return ids.fingerprint(asdict(self))
+
+    @classmethod
+    def parse(cls, name: str) -> "Space":
+        """Read `provider/model@dimensions`; the model may itself contain slashes."""
+        provider, slash, rest = name.partition("/")
+        model, at, dimensions = rest.rpartition("@")
+        if not (provider and slash and model and at and dimensions.isdigit() and int(dimensions)):
+            raise InputError(
+                f"{name!r} is no embedding space; write provider/model@dimensions, "
+                "for example local/wordllama@256 or openai/text-embedding-3-small@1536"
+            )
+        return cls(provider, model, int(dimensions))
+
+
+@dataclass(frozen=True, slots=True)
+class SplitterSpec:
+    """Which splitter, with which parameters."""
+
+    kind: str = "markdown"
+    max_tokens: int = 256  # of the embedded text, in tokens of the space's tokenizer
+    overlap_tokens: int = 0
+    prefix_headings: bool = True  # markdown: put the headings before the embedded text
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 8:
+            raise InputError(f"max_tokens is {self.max_tokens}; chunks need at least 8 tokens")
+        if not 0 <= self.overlap_tokens <= self.max_tokens // 2:
+            raise InputError(
+                f"overlap_tokens is {self.overlap_tokens}; it must lie between 0 and "
+                f"half of max_tokens ({self.max_tokens // 2})"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the spec; part of each chunk's identity."""
+        return ids.fingerprint(asdict(self))
+
+    @property
+    def name(self) -> str:
+        """The spec as people read it."""
+        overlap = f"+{self.overlap_tokens}" if self.overlap_tokens else ""
+        return f"{self.kind}/{self.max_tokens}{overlap}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """Where documents come from."""
+
+    kind: str  # "files" or "rows"
+    uri: str  # a folder, a file or a glob
+    glob: str | None = None  # restricts a folder; None takes every kind of file the source reads
+    text: str | None = None  # rows: a column, or a template such as "Title: {title}"
+    id: str | None = None  # rows: the column that identifies a row
+
+
+class Secret(str):
+    """A credential: usable as a string, but never shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How to reach the provider of a space, and how much of it this run may use."""
+
+    base_url: str | None = None  # None: the provider's own
+    api_key: Secret | None = None
+    rpm: int | None = None  # requests a minute; None: no budget known
+    tpm: int | None = None  # tokens a minute
+    max_in_flight: int = 8  # requests at once, over all workers
+    batch_inputs: int | None = None  # inputs a request; None: the provider's own choice
+    timeout: float = 60.0  # seconds an attempt may take
+    patience: float = 180.0  # seconds a request may take with all its retries
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run may spend and how much may fail."""
+
+    usd: float | None = None
+    failures: float = 0.01  # share of the listed documents, rounded up; 0 allows none
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.failures <= 1:
+            raise InputError(f"the failure budget is {self.failures}; it is a share between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything a run needs to know. Data only: every stage rebuilds its own handles from it."""
+
+    run_id: str
+    store: str  # URI of the store
+    table: str
+    source: SourceSpec
+    splitter: SplitterSpec
+    space: Space
+    endpoint: Endpoint = field(default_factory=Endpoint)
+    budget: Budget = field(default_factory=Budget)
+    delete_missing: bool = True
+
+    def record(self) -> dict[str, Any]:
+        """The job as JSON for the run ledger, its key left out."""
+        return asdict(replace(self, endpoint=replace(self.endpoint, api_key=None)))
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentCounts:
+    """Documents by what the run found out about them."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkCounts:
+    """Chunks by what a publish did with them; `dead` ones have no vector."""
+
+    inserted: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What has to be embedded, and what that costs; exact before anything is paid."""
+
+    documents: DocumentCounts
+    chunks: ChunkCounts
+    texts: int  # distinct texts to embed
+    tokens: int  # of those texts
+    requests: int
+    cache_hits: int  # distinct texts whose vectors are known already
+    cost_usd: float | None  # None where the model's price is not known
+    seconds_at_quota: float | None  # None where no quota is known
+    over_budget: bool
+
+    def record(self) -> dict[str, Any]:
+        """The plan as JSON."""
+        return {
+            "documents": asdict(self.documents),
+            "chunks": asdict(self.chunks),
+            "to_embed": {"texts": self.texts, "tokens": self.tokens, "requests": self.requests},
+            "cache_hits": self.cache_hits,
+            "cost_usd": self.cost_usd,
+            "seconds_at_quota": self.seconds_at_quota,
+            "over_budget": self.over_budget,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to a provider: texts that travel together."""
+
+    number: int
+    texts: tuple[str, ...]
+    hashes: tuple[str, ...]  # text_hash of each text
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request."""
+
+    number: int
+    texts: int = 0  # embedded
+    tokens: int = 0  # as the provider billed them
+    requests: int = 0  # answered with vectors
+    retries: int = 0
+    paid_again: int = 0  # texts sent again after an attempt that may have been billed
+    rejected: tuple[tuple[str, str], ...] = ()  # (text_hash, reason)
+    spooled: tuple[str, ...] = ()  # names of the files that hold the vectors
+
+    def __add__(self, other: "Outcome") -> "Outcome":
+        return Outcome(
+            self.number,
+            self.texts + other.texts,
+            self.tokens + other.tokens,
+            self.requests + other.requests,
+            self.retries + other.retries,
+            self.paid_again + other.paid_again,
+            self.rejected + other.rejected,
+            self.spooled + other.spooled,
+        )

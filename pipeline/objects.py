@@ -1,0 +1,91 @@
+"""Small objects of the store by path, with conditional creation, on a folder or object storage."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, from_url
+
+from pipeline.errors import InputError, StoreRefused
+
+_NO_SPACE = os.strerror(errno.ENOSPC)
+
+
+class Objects:
+    """The store at a URI: a path on this machine, or a URL such as s3://bucket/prefix."""
+
+    def __init__(self, uri: str, *, create: bool = False) -> None:
+        """Open a store; raises InputError where there is none, unless `create` is set."""
+        self._remote = "://" in uri and not uri.startswith("file://")
+        with store_errors(uri):
+            if self._remote:
+                self.uri = uri.rstrip("/")
+                self._store: Any = from_url(self.uri)
+                return
+            folder = Path(os.path.abspath(Path(uri.removeprefix("file://")).expanduser()))
+            self.uri = str(folder)
+            if not create and not folder.is_dir():
+                raise InputError(f"there is no store at {uri}; ingest something first, or name it with --store")
+            self._store = LocalStore(prefix=folder, mkdir=create)
+
+    def at(self, path: str) -> str:
+        """The URI of a path in the store, for libraries that open it themselves."""
+        return f"{self.uri}/{path}"
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write an object whole: written aside, then renamed."""
+        with store_errors(self.at(path)):
+            obstore.put(self._store, path, data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write an object only if there is none; says whether this call made it."""
+        with store_errors(self.at(path)):
+            try:
+                obstore.put(self._store, path, data, mode="create")
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def get(self, path: str) -> bytes | None:
+        """Read an object; None where there is none."""
+        with store_errors(self.at(path)):
+            try:
+                return bytes(obstore.get(self._store, path).bytes())
+            except FileNotFoundError:
+                return None
+
+    def paths(self, prefix: str) -> list[str]:
+        """The paths of all objects below a prefix, sorted."""
+        with store_errors(self.at(prefix)):
+            return sorted(meta["path"] for batch in obstore.list(self._store, prefix) for meta in batch)
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names of the folders right below a prefix, sorted."""
+        with store_errors(self.at(prefix)):
+            found = obstore.list_with_delimiter(self._store, prefix)
+        return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
+
+    def delete(self, path: str) -> None:
+        """Remove an object; another may have removed it already."""
+        with store_errors(self.at(path)):
+            try:
+                obstore.delete(self._store, path)
+            except FileNotFoundError:
+                pass
+
+
+@contextmanager
+def store_errors(place: str) -> Iterator[None]:
+    """Translate what storage libraries raise into StoreRefused, which says where and what to do."""
+    try:
+        yield
+    except (OSError, BaseError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if getattr(error, "errno", None) == errno.ENOSPC or _NO_SPACE in str(error):
+            raise StoreRefused(f"no space left for {place}; make room, then run the same command again") from error
+        raise StoreRefused(f"the store cannot be used at {place}: {first}; vecmill doctor checks it") from error

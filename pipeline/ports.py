@@ -1,0 +1,123 @@
+"""The seams: what the stages ask for, and what others implement."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.model import Chunk, DeadLetter, Document, Job, Listed, Outcome, Request
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R")
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Source(Protocol):
+    """Where documents come from."""
+
+    def list(self) -> Iterator[Listed | DeadLetter]:
+        """List every document, in a stable order; raise InputError where the source is not there."""
+
+    def read(self, listed: Iterable[Listed]) -> Iterator[Document | DeadLetter]:
+        """Read the documents named, in the order given."""
+
+    def covers(self, uri: str) -> bool:
+        """Whether a document with this URI would be listed here if it still existed."""
+
+
+class TokenCounter(Protocol):
+    """Counts tokens as the provider of a space counts (and bills) them."""
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Count the tokens of each text; never fewer than the provider does."""
+
+
+class Splitter(Protocol):
+    """Cuts a text into chunks."""
+
+    def split(self, text: str) -> list[Chunk]:
+        """Cut a text; chunks are in order, and none is blank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a provider accepts in one request."""
+
+    inputs: int
+    tokens: int  # a request
+    tokens_an_input: int
+    batch: int  # inputs a request where nobody asks for another number
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A provider's answer: vectors[n, dimensions], finite and L2-normalised, and tokens billed."""
+
+    vectors: Vectors
+    tokens: int
+
+
+class Provider(Protocol):
+    """Turns texts into vectors of one space."""
+
+    @property
+    def limits(self) -> Limits:
+        """What fits into one request."""
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Embed texts in one attempt; raise Retryable, Rejected or ProviderRefused."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+class Limiter(Protocol):
+    """Shares an endpoint's quota between the workers that use it."""
+
+    async def acquire(self, requests: int, tokens: int) -> None:
+        """Wait until this much may be sent."""
+
+    async def pause(self, seconds: float) -> None:
+        """Let nobody send for a while: the endpoint asked for it."""
+
+
+class Engine(Protocol):
+    """Where the heavy stages do their work."""
+
+    def embed(self, job: Job, requests: Iterable[Request]) -> Iterator[Outcome]:
+        """Send every request once and spool its vectors; outcomes come in any order."""
+
+    def map(self, step: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """Apply a picklable step to each item; results come in the items' order."""
+
+
+EngineFactory = Callable[[int], AbstractContextManager[Engine]]
+"""Opens the engine for a run that has this many texts to embed, and closes what it opened."""
+
+
+class Runner(Protocol):
+    """Who runs a stage: this process as it is, or an orchestrator that shows and records it."""
+
+    def __call__(self, stage: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one stage and return its result."""
+
+
+class Progress(Protocol):
+    """Hears how far a run has come."""
+
+    def __call__(self, stage: str, done: int, total: int | None, note: str = "") -> None:
+        """Take a stage's count of finished items; total is None where it is not known yet."""
+
+
+def silent(stage: str, done: int, total: int | None, note: str = "") -> None:
+    """A Progress that tells nobody."""
+
+
+def run_here(stage: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    """A Runner that calls the stage in this process."""
+    return stage(*args, **kwargs)

@@ -1,0 +1,177 @@
+"""A run: the stages composed. Who runs them, and where the heavy ones work, is handed in."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipeline.cache import VectorCache
+from pipeline.errors import InputError, OverBudget
+from pipeline.ledger import Ledger
+from pipeline.model import ChunkCounts, DocumentCounts, Job, Outcome, Plan
+from pipeline.objects import Objects
+from pipeline.ports import EngineFactory, Progress, Runner, run_here, silent
+from pipeline.prices import usd
+from pipeline.spool import Spool
+from pipeline.stages.assemble import assemble
+from pipeline.stages.context import Context
+from pipeline.stages.diff import diff, list_documents
+from pipeline.stages.embed import embed
+from pipeline.stages.plan import plan
+from pipeline.stages.publish import publish
+from pipeline.stages.split import split
+from pipeline.stages.validate import validate
+from pipeline.staging import Staging, replaced_documents
+from pipeline.store.log import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did."""
+
+    run_id: str
+    table: str
+    version: int | None  # live after the run; None where nothing was ever published
+    published: bool
+    documents: DocumentCounts
+    chunks: ChunkCounts
+    embedding: dict[str, Any]
+    cost_usd: float | None
+    seconds: dict[str, float]
+
+    def record(self) -> dict[str, Any]:
+        """The report as JSON."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class _Stopwatch:
+    started: float = field(default_factory=time.monotonic)
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("list", "split", "plan", "embed", "assemble", "publish"), 0.0)
+    )
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = round(time.monotonic() - began, 3)
+
+    def total(self) -> dict[str, float]:
+        return {**self.seconds, "total": round(time.monotonic() - self.started, 3)}
+
+
+def ingest(
+    job: Job, engines: EngineFactory, runner: Runner = run_here, progress: Progress = silent
+) -> Report:
+    """Run a job to a published version, or find that nothing has to change.
+
+    Raises a VecmillError by what went wrong; whatever was paid for is in the cache then.
+    """
+    store = Objects(job.store, create=True)
+    with Ledger(store).recorded(job) as record:
+        context = _context(job, store, store, progress)
+        report = _ingest(context, engines, runner)
+        record(report.record())
+    if report.published:
+        context.staging.clear()
+    return report
+
+
+def plan_only(job: Job, progress: Progress = silent) -> Plan:
+    """What `ingest` would do and cost. It pays nothing, and leaves the store as it is."""
+    with tempfile.TemporaryDirectory(prefix="vecmill-plan-") as folder:
+        aside = Objects(folder)
+        try:
+            store = Objects(job.store)
+        except InputError:
+            store = aside
+        context = _context(job, store, aside, progress)
+        list_documents(context)
+        return plan(context, split(context, diff(context)))
+
+
+def _context(job: Job, store: Objects, aside: Objects, progress: Progress) -> Context:
+    live = Log(store, job.table).last()
+    if live is not None:
+        _check_specs(job, *live.specs())
+    return Context(job, store, Staging(aside, job.run_id), live, progress)
+
+
+def _check_specs(job: Job, space: Any, splitter: Any) -> None:
+    """Vectors of two spaces, or chunks of two splitters, never meet in one generation."""
+    for what, wanted, found in (
+        ("embedding space", job.space, space),
+        ("splitter", job.splitter, splitter),
+    ):
+        if wanted != found:
+            raise InputError(
+                f"table {job.table!r} is of the {what} {found.name}, this run asks for {wanted.name}"
+                f"{'' if wanted.name != found.name else f' with other parameters ({wanted} for {found})'}. "
+                f"Leave the option out to go on with {found.name}, or use another --table"
+            )
+
+
+def _ingest(context: Context, engines: EngineFactory, runner: Runner) -> Report:
+    clock = _Stopwatch()
+    with clock("list"):
+        runner(list_documents, context)
+        documents = runner(diff, context)
+    with clock("split"):
+        documents = runner(split, context, documents)
+    with clock("plan"):
+        _take_in_leftovers(context)
+        planned = runner(plan, context, documents)
+    if planned.over_budget:
+        raise OverBudget(
+            f"{planned.texts} texts ({planned.tokens} tokens) cost {planned.cost_usd:.4f} USD, the budget is "
+            f"{context.job.budget.usd:.4f} USD; nothing was paid. Raise --budget-usd, or ingest less"
+        )
+    outcome, published = Outcome(0), None
+    if not _nothing_to_do(context):
+        with engines(planned.texts) as engine:
+            with clock("embed"):
+                if planned.texts:
+                    outcome = runner(embed, context, planned, engine)
+            with clock("assemble"):
+                runner(assemble, context, engine)
+                runner(validate, context)
+        with clock("publish"):
+            published = runner(publish, context, documents)
+    return Report(
+        run_id=context.job.run_id,
+        table=context.job.table,
+        version=published.version if published else context.live and context.live.version,
+        published=published is not None,
+        documents=documents,
+        chunks=published.chunks if published else ChunkCounts(),
+        embedding=_embedding(context.job, planned, outcome),
+        cost_usd=usd(context.job.space, outcome.tokens),
+        seconds=clock.total(),
+    )
+
+
+def _take_in_leftovers(context: Context) -> None:
+    """What killed runs had finished belongs into the cache before anything is planned."""
+    spool = Spool(context.store, context.job.space)
+    spool.drain(VectorCache(context.store, context.job.space), spool.names())
+
+
+def _nothing_to_do(context: Context) -> bool:
+    return not len(replaced_documents(context.staging))
+
+
+def _embedding(job: Job, planned: Plan, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "space": job.space.name,
+        "texts": outcome.texts,
+        "tokens": outcome.tokens,
+        "requests": outcome.requests,
+        "cache_hits": planned.cache_hits,
+        "retries": outcome.retries,
+        "paid_again": outcome.paid_again,
+    }

@@ -1,0 +1,1 @@
+"""Search over one version of a table."""

@@ -1,0 +1,63 @@
+"""One search: the version, the query's vector, and the mode that ranks."""
+
+import asyncio
+
+from pipeline.embedding import connect
+from pipeline.embedding.retry import Retrier
+from pipeline.errors import InputError, Rejected
+from pipeline.model import Endpoint, Space
+from pipeline.objects import Objects
+from pipeline.ports import Vectors
+from pipeline.search.modes import MODES, Hits, Question
+from pipeline.store.log import Log
+from pipeline.store.table import open_version
+
+_PATIENCE = 20.0  # seconds: a person waits for the answer
+
+
+def search(
+    store: Objects,
+    table: str,
+    query: str,
+    *,
+    endpoint: Endpoint,
+    space: Space | None = None,
+    mode: str = "vector",
+    top_k: int = 10,
+    where: str | None = None,
+    at: int | None = None,
+) -> Hits:
+    """Find chunks for a query in the live version of a table, or in version `at`.
+
+    The query is embedded in the table's own space; naming another `space` raises InputError. Each
+    hit has chunk_id, doc_id, uri, start, end, heading_path, text, score (higher is better), and
+    vector_score and text_score where the mode has them.
+    """
+    if mode not in MODES:
+        raise InputError(f"there is no search mode {mode!r}; choose one of {', '.join(MODES)}")
+    if not query.strip():
+        raise InputError("the query is empty; say what to look for")
+    if top_k < 1:
+        raise InputError(f"--top-k is {top_k}; it must be at least 1")
+    entry = Log(store, table).at(at)
+    own, _ = entry.specs()
+    if space is not None and space != own:
+        raise InputError(
+            f"table {table!r} is of the embedding space {own.name}, the query asks for {space.name}; "
+            "vectors of two spaces cannot be compared"
+        )
+    vector = None if mode == "text" else asyncio.run(_embedded(own, endpoint, query))
+    return MODES[mode](Question(open_version(store, table, entry), query, vector, top_k, where))
+
+
+async def _embedded(space: Space, endpoint: Endpoint, query: str) -> Vectors:
+    provider = connect(space, endpoint)
+    try:
+        attempted = await Retrier(_PATIENCE, asyncio.sleep).run(
+            lambda: provider.embed([space.query_prefix + query])
+        )
+    except Rejected as error:
+        raise InputError(f"the query cannot be embedded: {error}") from error
+    finally:
+        await provider.close()
+    return attempted.answer.vectors[0]

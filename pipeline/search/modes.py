@@ -1,0 +1,123 @@
+"""The ways to rank chunks for a query: by vector, by text, by both, or by a funnel of prefixes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import InputError
+from pipeline.ports import Vectors
+
+_FOUND = ["chunk_id", "doc_id", "uri", "start", "end", "heading_path", "text"]
+
+# Reciprocal rank fusion's constant, from Cormack, Clarke and Buettcher (SIGIR 2009).
+_RRF = 60
+_CANDIDATES = 5  # times top_k, taken from each ranking that is fused
+_FUNNEL_DIMENSIONS = 64
+_FUNNEL_SHORTLIST = 20  # times top_k
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is looked for, in one version of a table."""
+
+    dataset: Any  # a Lance dataset
+    text: str
+    vector: Vectors | None  # float32[dimensions], normalised; None where the mode needs none
+    top_k: int
+    where: str | None = None  # SQL over the table's columns
+
+
+Hits = list[dict[str, Any]]
+
+
+def by_vector(question: Question) -> Hits:
+    """Rank by cosine similarity."""
+    rows = _scan(
+        question,
+        [*_FOUND, "_distance"],
+        nearest={"column": "vector", "q": question.vector, "k": question.top_k, "metric": "cosine"},
+    )
+    scores = [1.0 - distance for distance in rows["_distance"].to_pylist()]
+    return _hits(rows, score=scores, vector_score=scores)
+
+
+def by_text(question: Question) -> Hits:
+    """Rank by BM25 over words; ICU finds them in Japanese and in English alike."""
+    rows = _scan(
+        question,
+        [*_FOUND, "_score"],
+        full_text_query={"query": question.text, "columns": ["text"]},
+        limit=question.top_k,
+    )
+    scores = rows["_score"].to_pylist()
+    return _hits(rows, score=scores, text_score=scores)
+
+
+def by_both(question: Question) -> Hits:
+    """Fuse the two rankings by reciprocal rank."""
+    wider = Question(
+        question.dataset, question.text, question.vector, question.top_k * _CANDIDATES, question.where
+    )
+    fused: dict[str, dict[str, Any]] = {}
+    for ranking in (by_vector(wider), by_text(wider)):
+        for rank, hit in enumerate(ranking, start=1):
+            known = fused.setdefault(hit["chunk_id"], {**hit, "score": 0.0})
+            known.update({name: value for name, value in hit.items() if name != "score"})
+            known["score"] += 1 / (_RRF + rank)
+    return sorted(fused.values(), key=lambda hit: (-hit["score"], hit["chunk_id"]))[: question.top_k]
+
+
+def by_funnel(question: Question) -> Hits:
+    """Shortlist by the vector's first dimensions, then rank the shortlist by the whole vector.
+
+    Meant for Matryoshka-trained models, whose prefixes are embeddings themselves.
+    """
+    rows = _scan(question, ["vector"], with_row_address=True)
+    if not len(rows) or question.vector is None:
+        return []
+    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
+    width = min(_FUNNEL_DIMENSIONS, vectors.shape[1])
+    prefixes = vectors[:, :width] / np.linalg.norm(vectors[:, :width], axis=1, keepdims=True)
+    shortlist = _best(prefixes @ question.vector[:width], question.top_k * _FUNNEL_SHORTLIST)
+    scores = vectors[shortlist] @ question.vector
+    order = np.argsort(-scores, kind="stable")[: question.top_k]
+    addresses = rows["_rowaddr"].take(pa.array(shortlist[order])).to_pylist()
+    found = question.dataset._take_rows(addresses, columns=_FOUND)
+    ranked = scores[order].tolist()
+    return _hits(found, score=ranked, vector_score=ranked)
+
+
+MODES: dict[str, Callable[[Question], Hits]] = {
+    "vector": by_vector,
+    "text": by_text,
+    "hybrid": by_both,
+    "funnel": by_funnel,
+}
+
+
+def _scan(question: Question, columns: list[str], **options: Any) -> pa.Table:
+    try:
+        rows: pa.Table = question.dataset.to_table(
+            columns=columns, filter=question.where, prefilter=bool(question.where), **options
+        )
+    except (ValueError, OSError) as error:
+        if not question.where:
+            raise
+        raise InputError(f"--where {question.where!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return rows
+
+
+def _best(scores: Any, count: int) -> Any:
+    if count >= len(scores):
+        return np.arange(len(scores))
+    return np.argpartition(-scores, count)[:count]
+
+
+def _hits(rows: pa.Table, **scores: list[float]) -> Hits:
+    found = rows.select(_FOUND).to_pylist()
+    return [
+        {**hit, **{name: values[place] for name, values in scores.items()}} for place, hit in enumerate(found)
+    ]

@@ -1,0 +1,82 @@
+"""The spool: finished requests on their way into the vector cache.
+
+Each finished request is a file of its own, written aside and renamed, before it is reported: a
+killed run loses only what was in flight. Files are named by the texts they hold, so that whoever
+is given the same request again finds it done.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import orjson
+import pyarrow as pa
+
+from pipeline import ids, schema
+from pipeline.cache import VectorCache, folder_name
+from pipeline.model import Outcome, Space
+from pipeline.objects import Objects
+from pipeline.ports import Vectors
+
+_OUTCOME = b"vecmill.outcome"
+_APPEND_BYTES = 64 * 2**20
+
+
+class Spool:
+    """Finished requests of one space."""
+
+    def __init__(self, objects: Objects, space: Space) -> None:
+        self._objects = objects
+        self._folder = f"spool/{folder_name(space)}"
+        self._schema = schema.vectors(space.dimensions)
+
+    def put(self, hashes: Sequence[str], vectors: Vectors, outcome: Outcome) -> str:
+        """Keep a finished request; gives its name."""
+        flat = pa.array(vectors.reshape(-1))
+        columns = [pa.array(hashes), pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])]
+        facts = {_OUTCOME: orjson.dumps(outcome)}
+        batch = pa.RecordBatch.from_arrays(columns, schema=self._schema.with_metadata(facts))
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        name = self._name(hashes)
+        self._objects.put(f"{self._folder}/{name}", sink.getvalue().to_pybytes())
+        return name
+
+    def find(self, hashes: Sequence[str]) -> Outcome | None:
+        """What a request with these texts came to, if it was finished; None otherwise."""
+        data = self._objects.get(f"{self._folder}/{self._name(hashes)}")
+        if data is None:
+            return None
+        outcome = orjson.loads(pa.ipc.open_stream(data).schema.metadata[_OUTCOME])
+        return Outcome(**{**outcome, "rejected": (), "spooled": (self._name(hashes),)})
+
+    def names(self) -> list[str]:
+        """The finished requests that are not in the cache yet."""
+        return [path.rpartition("/")[2] for path in self._objects.paths(self._folder)]
+
+    def rows(self, names: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
+        """Read finished requests; what another sink has just taken in is left out."""
+        for name in names:
+            data = self._objects.get(f"{self._folder}/{name}")
+            if data is not None:
+                yield name, pa.ipc.open_stream(data).read_all().cast(self._schema)
+
+    def drain(self, cache: VectorCache, names: Sequence[str]) -> None:
+        """Take finished requests into the cache: first the vectors durably, then the files away."""
+        taken: list[str] = []
+        tables: list[pa.Table] = []
+        for name, rows in self.rows(names):
+            taken.append(name)
+            tables.append(rows)
+            if sum(table.nbytes for table in tables) >= _APPEND_BYTES:
+                self._take_in(cache, taken, tables)
+                taken, tables = [], []
+        self._take_in(cache, taken, tables)
+
+    def _take_in(self, cache: VectorCache, names: list[str], tables: list[pa.Table]) -> None:
+        if tables:
+            cache.append(pa.concat_tables(tables))
+        for name in names:
+            self._objects.delete(f"{self._folder}/{name}")
+
+    def _name(self, hashes: Sequence[str]) -> str:
+        return f"{ids.digest(*hashes)}.arrow"

@@ -1,0 +1,4 @@
+"""The stages of a run. Read in the order of the path: they are the program.
+
+list, diff, split, plan, embed, assemble, validate, publish
+"""

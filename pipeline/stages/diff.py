@@ -1,0 +1,131 @@
+"""list and diff: what the source has, against what the table holds. Unchanged documents are not read."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import duckdb
+import pyarrow as pa
+
+from pipeline import schema
+from pipeline.errors import InputError
+from pipeline.model import DeadLetter, DocumentCounts
+from pipeline.ports import Source
+from pipeline.sources import open_source
+from pipeline.stages.context import Context
+from pipeline.store.table import open_version
+
+_LEDGER = """
+create temp table ledger as
+select doc_id, any_value(uri) as uri, any_value(doc_hash) as doc_hash, any_value(doc_token) as token
+from rows group by doc_id
+"""
+
+_CHANGES = """
+select m.doc_id, m.uri, m.token, l.doc_hash as known_hash, l.uri as known_uri
+from manifest m left join ledger l using (doc_id)
+where l.doc_id is null or l.token <> m.token or l.uri <> m.uri
+order by m.doc_id
+"""
+
+_MISSING = "select doc_id, uri from ledger anti join manifest using (doc_id) order by doc_id"
+
+
+def list_documents(context: Context) -> int:
+    """Stage the source's manifest; gives the number of documents listed, bad ones included."""
+    rows: dict[str, list[str]] = {"doc_id": [], "uri": [], "token": []}
+    letters: list[DeadLetter] = []
+    for one in open_source(context.job.source).list():
+        if isinstance(one, DeadLetter):
+            letters.append(one)
+            continue
+        for name, value in asdict(one).items():
+            rows[name].append(value)
+        if len(rows["doc_id"]) % 1000 == 0:
+            context.progress("list", len(rows["doc_id"]), None)
+    context.staging.write_table("manifest", pa.table(rows, schema=schema.MANIFEST))
+    context.staging.bury("list", letters)
+    listed = len(rows["doc_id"]) + len(letters)
+    context.staging.write_json("listed", {"documents": listed})
+    return listed
+
+
+def diff(context: Context) -> DocumentCounts:
+    """Stage which documents have to be read, and which are gone; `new` and `changed` are not read yet."""
+    manifest = context.staging.read_table("manifest")
+    failed = context.staging.dead_letters()
+    with duckdb.connect() as db:
+        db.register("manifest", manifest)
+        db.register("rows", _ledger_rows(context))
+        db.execute(_LEDGER)
+        changes = db.sql(_CHANGES).to_arrow_table()
+        missing = db.execute(_MISSING).fetchall()
+        held = db.execute("select count(*) from ledger semi join manifest using (doc_id)").fetchone()
+    source = open_source(context.job.source)
+    moved_from = _moved_from(changes, source)
+    known = len(changes) - changes["known_hash"].null_count
+    gone = list(_gone(context, source, missing, failed, moved_from))
+    context.staging.write_table("changes", changes.select(schema.CHANGES.names).cast(schema.CHANGES))
+    context.staging.write_table("gone", pa.table({"doc_id": pa.array(gone, pa.string())}))
+    return DocumentCounts(
+        new=changes["known_hash"].null_count,
+        changed=known,
+        unchanged=(held[0] if held else 0) - known,
+        deleted=len(gone),
+        failed=len(failed),
+    )
+
+
+def _ledger_rows(context: Context) -> Any:
+    """The table is its own ledger: its rows name the documents that it holds."""
+    if context.live is None:
+        return pa.table({name: pa.array([], pa.string()) for name in ("doc_id", "uri", "doc_hash", "doc_token")})
+    return open_version(context.store, context.job.table, context.live)
+
+
+def _moved_from(changes: pa.Table, source: Source) -> set[str]:
+    """Roots that the source's documents were ingested from before, and which are no more.
+
+    Raises InputError where a document of another source, which is still there, has the same id:
+    one of the two would be lost.
+    """
+    roots = set()
+    for row in changes.select(["doc_id", "uri", "known_uri"]).to_pylist():
+        known: str | None = row["known_uri"]
+        if known is None or known == row["uri"] or source.covers(known):
+            continue
+        if _exists(known):
+            raise InputError(
+                f"the table already holds {row['doc_id']!r} from {known}, which is another document than "
+                f"{row['uri']}. Ingest the folder above both, or use another --table"
+            )
+        roots.add(known.removesuffix(quote(row["doc_id"])).removesuffix(row["doc_id"]))
+    return roots
+
+
+def _gone(
+    context: Context,
+    source: Source,
+    missing: list[tuple[str, str]],
+    failed: list[dict[str, Any]],
+    moved_from: set[str],
+) -> Iterator[str]:
+    """Documents of this source that the table holds and the source no longer lists.
+
+    A bad input is not a missing one: what the table holds of it stays. Where a bad row does not
+    even tell its id, nothing can be said to be missing.
+    """
+    unreadable = {letter["doc_id"] for letter in failed}
+    if not context.job.delete_missing or "" in unreadable:
+        return
+    for doc_id, uri in missing:
+        ours = source.covers(uri) or any(uri.startswith(root) for root in moved_from)
+        if ours and doc_id not in unreadable:
+            yield doc_id
+
+
+def _exists(uri: str) -> bool:
+    path = unquote(uri.removeprefix("file://").rpartition("#")[0] or uri.removeprefix("file://"))
+    return uri.startswith("file://") and Path(path).exists()

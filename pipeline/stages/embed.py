@@ -1,0 +1,73 @@
+"""embed: sends the planned texts, and takes what comes back from the spool into the cache."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.cache import VectorCache
+from pipeline.embedding import limits
+from pipeline.embedding.packing import Text, pack
+from pipeline.model import DeadLetter, Outcome, Plan, Request
+from pipeline.ports import Engine
+from pipeline.spool import Spool
+from pipeline.stages.context import Context
+from pipeline.stages.plan import TEXTS
+from pipeline.stages.split import CHUNKS
+from pipeline.staging import read_shards
+
+# Requests that wait in the spool before the sink takes them in: an append of a few is as slow as
+# one of many.
+_SINK_AFTER = 200
+_EXCERPT = 200  # characters of a dead letter's text
+
+
+def embed(context: Context, plan: Plan, engine: Engine) -> Outcome:
+    """Embed what the plan found missing; gives what it came to.
+
+    Whatever stops the run, all that is in the spool goes into the cache.
+    """
+    spool, cache = Spool(context.store, context.job.space), VectorCache(context.store, context.job.space)
+    total, finished = Outcome(0), list[str]()
+    try:
+        for outcome in engine.embed(context.job, _requests(context)):
+            total += outcome
+            finished += outcome.spooled
+            context.progress("embed", total.texts + len(total.rejected), plan.texts)
+            if len(finished) >= _SINK_AFTER:
+                spool.drain(cache, finished)
+                finished = []
+    finally:
+        spool.drain(cache, spool.names())
+        cache.compact()
+    context.staging.bury("embed", list(_letters(context, dict(total.rejected))))
+    context.check_failures()
+    return total
+
+
+def _requests(context: Context) -> Iterator[Request]:
+    return pack(_texts(context), limits(context.job.space), context.job.endpoint)
+
+
+def _texts(context: Context) -> Iterator[Text]:
+    for shard in read_shards(context.staging, TEXTS):
+        columns: list[list[Any]] = [shard[name].to_pylist() for name in Text._fields]
+        yield from map(Text, *columns)
+
+
+def _letters(context: Context, rejected: dict[str, str]) -> Iterator[DeadLetter]:
+    """A dead letter for each chunk whose text the provider rejected."""
+    if not rejected:
+        return
+    hashes = pa.array(list(rejected), pa.string())
+    for shard in read_shards(context.staging, CHUNKS):
+        for row in shard.filter(pc.is_in(shard["text_hash"], value_set=hashes)).to_pylist():
+            yield DeadLetter(
+                row["doc_id"],
+                row["uri"],
+                "embed",
+                rejected[row["text_hash"]],
+                row["text"][:_EXCERPT],
+                row["text_hash"],
+            )

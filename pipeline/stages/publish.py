@@ -1,0 +1,116 @@
+"""publish: one Lance commit and one entry of the publish log make a run's result the live version."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.datasets import lance
+from pipeline.errors import StoreRefused
+from pipeline.model import ChunkCounts, DocumentCounts
+from pipeline.stages.assemble import FRAGMENTS
+from pipeline.stages.context import Context
+from pipeline.stages.split import CHUNKS
+from pipeline.staging import read_shards, replaced_documents
+from pipeline.store.log import Entry
+from pipeline.store.table import Change, Committed, commit, generation_uri
+
+# Each failed try means that another run has published meanwhile.
+_TRIES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a publish made of a table."""
+
+    version: int
+    chunks: ChunkCounts
+
+
+def publish(context: Context, documents: DocumentCounts) -> Published:
+    """Make the staged rows live in place of their documents' present ones.
+
+    The log entry comes last and decides. Where another run publishes in between, the change is
+    made again on top of its version. Raises StoreRefused where the table's generation was switched
+    meanwhile, or where others will not let this one through.
+    """
+    staged = context.staging.read_json(FRAGMENTS)
+    uri = generation_uri(context.store, context.job.table, staged["generation"])
+    change = Change(staged["fragments"], replaced_documents(context.staging)["doc_id"].combine_chunks(), _properties(context, documents))
+    for _ in range(_TRIES):
+        live = context.log.last()
+        mine = _already_published(context)
+        if mine:
+            return Published(mine.version, ChunkCounts(**mine.counts["chunks"]))
+        if live is not None and live.generation != staged["generation"]:
+            raise StoreRefused(
+                f"table {context.job.table!r} was switched to generation {live.generation} during the run; "
+                "run the same command again, it pays for nothing twice"
+            )
+        committed = commit(uri, live, change)
+        if committed is None:
+            continue
+        entry = _entry(context, staged["generation"], live, committed, documents)
+        if context.log.append(entry):
+            _tag(uri, entry)
+            return Published(entry.version, ChunkCounts(**entry.counts["chunks"]))
+    raise StoreRefused(f"{_TRIES} other runs published into {context.job.table!r} first; run the command again")
+
+
+def _properties(context: Context, documents: DocumentCounts) -> dict[str, str]:
+    return {
+        "vecmill.run_id": context.job.run_id,
+        "vecmill.documents": orjson.dumps(documents).decode(),
+        "__lance_commit_message": f"vecmill run {context.job.run_id}",
+    }
+
+
+def _already_published(context: Context) -> Entry | None:
+    """This run's entry, where an earlier try was killed right after making it."""
+    entries = context.log.since(context.live.version if context.live else 0)
+    return next((entry for entry in entries if entry.run_id == context.job.run_id), None)
+
+
+def _entry(
+    context: Context, generation: str, live: Entry | None, committed: Committed, documents: DocumentCounts
+) -> Entry:
+    job = context.job
+    return Entry(
+        version=live.version + 1 if live else 1,
+        kind="ingest",
+        generation=generation,
+        lance_version=committed.lance_version,
+        run_id=job.run_id,
+        published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        chunks=committed.rows,
+        space=asdict(job.space),
+        splitter=asdict(job.splitter),
+        counts={"documents": asdict(documents), "chunks": asdict(_chunks(context, committed.replaced))},
+    )
+
+
+def _chunks(context: Context, replaced: pa.Array) -> ChunkCounts:
+    """Count by chunk ids: a chunk whose document changed around it is unchanged, though its row is new."""
+    letters = context.staging.dead_letters()
+    dead = pa.array([letter["text_hash"] for letter in letters if letter["text_hash"]], pa.string())
+    inserted = unchanged = 0
+    for shard in read_shards(context.staging, CHUNKS):
+        alive = shard.filter(pc.invert(pc.is_in(shard["text_hash"], value_set=dead)))
+        kept = pc.sum(pc.is_in(alive["chunk_id"], value_set=replaced)).as_py() or 0
+        unchanged += kept
+        inserted += len(alive) - kept
+    return ChunkCounts(inserted, unchanged, len(replaced) - unchanged, len(dead))
+
+
+def _tag(uri: str, entry: Entry) -> None:
+    """Let the Lance tag `live` follow, for people who open the dataset with Lance; the log decides."""
+    try:
+        tags = lance.dataset(uri).tags
+        if "live" in tags.list():
+            tags.update("live", entry.lance_version)
+        else:
+            tags.create("live", entry.lance_version)
+    except (OSError, ValueError):
+        return  # a courtesy: another run moving it at the same time is no harm

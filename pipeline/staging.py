@@ -1,0 +1,112 @@
+"""A run's folder: what its stages hand to one another, and what is left to read afterwards."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.model import DeadLetter
+from pipeline.objects import Objects
+
+
+class Staging:
+    """Reads and writes `runs/<run_id>/`; nothing in it is seen by readers of a table."""
+
+    def __init__(self, objects: Objects, run_id: str) -> None:
+        self._objects = objects
+        self._folder = f"runs/{run_id}"
+
+    def write_table(self, name: str, rows: pa.Table) -> None:
+        """Stage a table as Parquet."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="zstd", compression_level=1)
+        self._objects.put(f"{self._folder}/{name}.parquet", sink.getvalue().to_pybytes())
+
+    def read_table(self, name: str) -> pa.Table:
+        """Read a staged table back."""
+        data = self._objects.get(f"{self._folder}/{name}.parquet")
+        if data is None:
+            raise FileNotFoundError(f"{self._folder}/{name}.parquet was never staged")
+        return pq.read_table(pa.BufferReader(data))
+
+    def shards(self, name: str) -> list[str]:
+        """The names of a table's staged shards, in order."""
+        start = len(self._folder) + 1
+        return [
+            path[start:].removesuffix(".parquet") for path in self._objects.paths(f"{self._folder}/{name}")
+        ]
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Stage a JSON document."""
+        self._objects.put(f"{self._folder}/{name}.json", orjson.dumps(value, option=orjson.OPT_INDENT_2))
+
+    def read_json(self, name: str) -> Any:
+        """Read a staged JSON document; None where there is none."""
+        data = self._objects.get(f"{self._folder}/{name}.json")
+        return None if data is None else orjson.loads(data)
+
+    def clear(self) -> None:
+        """Remove what only a run under way needs; records, plan and dead letters stay."""
+        for path in self._objects.paths(self._folder):
+            if path.endswith(".parquet"):
+                self._objects.delete(path)
+
+    def bury(self, stage: str, letters: Sequence[DeadLetter]) -> None:
+        """Keep a stage's dead letters."""
+        if letters:
+            records = [{"id": letter.id, **asdict(letter)} for letter in letters]
+            self.write_json(f"dead-letters/{stage}", records)
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """The run's dead letters, in the order of its stages."""
+        return [
+            letter
+            for stage in ("list", "split", "embed")
+            for letter in self.read_json(f"dead-letters/{stage}") or ()
+        ]
+
+
+class ShardWriter:
+    """Cuts a stream of rows into staged shards of bounded size."""
+
+    _ROWS = 8192
+    _BYTES = 32 * 2**20
+
+    def __init__(self, staging: Staging, name: str, schema: pa.Schema) -> None:
+        self._staging = staging
+        self._name = name
+        self._schema = schema
+        self._rows: list[dict[str, Any]] = []
+        self._bytes = 0
+        self._shards = 0
+        self.written = 0  # rows
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Take a row."""
+        self._rows.append(row)
+        self._bytes += len(row["text"])
+        if len(self._rows) >= self._ROWS or self._bytes >= self._BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Stage the rows taken since the last shard."""
+        if self._rows:
+            rows = pa.Table.from_pylist(self._rows, schema=self._schema)
+            self._staging.write_table(f"{self._name}/{self._shards:06d}", rows)
+            self.written += len(self._rows)
+            self._shards += 1
+            self._rows, self._bytes = [], 0
+
+
+def read_shards(staging: Staging, name: str) -> Iterator[pa.Table]:
+    """Read a table's shards one after another."""
+    for shard in staging.shards(name):
+        yield staging.read_table(shard)
+
+
+def replaced_documents(staging: Staging) -> pa.Table:
+    """The ids of documents whose present rows a publish takes away: changed, new and gone ones."""
+    return pa.concat_tables([staging.read_table("touched"), staging.read_table("gone")])

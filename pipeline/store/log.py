@@ -1,0 +1,100 @@
+"""The publish log of a table: which version readers get.
+
+Creating `log/<n+1>.json` only if it is absent is the commit point of every change, across
+processes and machines. An entry is never rewritten: history only grows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+
+from pipeline.errors import InputError
+from pipeline.model import Space, SplitterSpec
+from pipeline.objects import Objects
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One version of a table."""
+
+    version: int  # counted from 1
+    kind: str  # "ingest", "rollback", "switch"
+    generation: str
+    lance_version: int
+    run_id: str
+    published_at: str  # ISO 8601, UTC
+    chunks: int  # rows that readers see
+    space: dict[str, Any]
+    splitter: dict[str, Any]
+    counts: dict[str, Any] = field(default_factory=dict)  # of the run: documents and chunks
+
+    def specs(self) -> tuple[Space, SplitterSpec]:
+        """The space and the splitter that made this version."""
+        return Space(**self.space), SplitterSpec(**self.splitter)
+
+
+class Log:
+    """The versions of one table."""
+
+    def __init__(self, objects: Objects, table: str) -> None:
+        self._objects = objects
+        self._folder = f"tables/{table}/log"
+        self.table = table
+
+    def last(self) -> Entry | None:
+        """The live version; None before the first publish."""
+        numbers = self._numbers()
+        return self._read(numbers[-1]) if numbers else None
+
+    def live(self) -> Entry:
+        """The live version; raises InputError where nothing was ever published."""
+        entry = self.last()
+        if entry is None:
+            raise InputError(self._missing())
+        return entry
+
+    def at(self, version: int | None) -> Entry:
+        """A version by its number, the live one for None."""
+        if version is None:
+            return self.live()
+        numbers = self._numbers()
+        if not numbers:
+            raise InputError(self._missing())
+        if version not in numbers:
+            raise InputError(
+                f"table {self.table!r} has no version {version}; it has {numbers[0]} to {numbers[-1]}"
+            )
+        return self._read(version)
+
+    def entries(self) -> list[Entry]:
+        """All versions, newest first."""
+        return [self._read(number) for number in reversed(self._numbers())]
+
+    def since(self, version: int) -> list[Entry]:
+        """The versions after one, oldest first."""
+        return [self._read(number) for number in self._numbers() if number > version]
+
+    def append(self, entry: Entry) -> bool:
+        """Make a version live; False where another publish took its number."""
+        return self._objects.create(f"{self._folder}/{entry.version}.json", orjson.dumps(asdict(entry)))
+
+    def _numbers(self) -> list[int]:
+        names = (path.rpartition("/")[2] for path in self._objects.paths(self._folder))
+        return sorted(int(name.removesuffix(".json")) for name in names if name.removesuffix(".json").isdigit())
+
+    def _read(self, number: int) -> Entry:
+        data = self._objects.get(f"{self._folder}/{number}.json")
+        values: Mapping[str, Any] = orjson.loads(data or b"{}")
+        return Entry(**values)
+
+    def _missing(self) -> str:
+        tables = published_tables(self._objects)
+        others = f"; the store has {', '.join(tables)}" if tables else "; nothing was ingested yet"
+        return f"there is no table {self.table!r} in {self._objects.uri}{others}"
+
+
+def published_tables(objects: Objects) -> list[str]:
+    """The tables that have a live version."""
+    return [name for name in objects.folders("tables") if Log(objects, name).last() is not None]

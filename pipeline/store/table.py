@@ -1,0 +1,138 @@
+"""A table's generations: Lance datasets, and the one commit that a publish makes to them."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import ids, schema
+from pipeline.datasets import CommitConflictError, lance, open_dataset
+from pipeline.errors import StoreRefused
+from pipeline.model import Space, SplitterSpec
+from pipeline.objects import Objects, store_errors
+from pipeline.store.log import Entry
+
+# A new generation's first Lance version creates it and the second gives it its text index: both are
+# empty, and whatever comes later may hold rows.
+_EMPTY = 2
+
+
+def generation_name(number: int, space: Space, splitter: SplitterSpec) -> str:
+    """Name a generation by its number and by what made it, so that racing creators agree."""
+    return f"{number}-{ids.digest(space.fingerprint, splitter.fingerprint)[:8]}"
+
+
+def generation_uri(objects: Objects, table: str, generation: str) -> str:
+    """Where a generation's dataset lies."""
+    return objects.at(f"tables/{table}/{generation}.lance")
+
+
+def open_version(objects: Objects, table: str, entry: Entry) -> lance.LanceDataset:
+    """Exactly what a version's readers see."""
+    uri = generation_uri(objects, table, entry.generation)
+    with store_errors(uri):
+        dataset = open_dataset(uri, entry.lance_version)
+    if dataset is None:
+        raise StoreRefused(
+            f"version {entry.version} of table {table!r} is gone: Lance version {entry.lance_version} "
+            f"of {uri} does not exist; vecmill versions {table} lists the others"
+        )
+    return dataset
+
+
+def ensure_generation(uri: str, space: Space, splitter: SplitterSpec) -> None:
+    """Create a generation where there is none; another process may be doing the same."""
+    with store_errors(uri):
+        dataset = open_dataset(uri)
+        if dataset is None:
+            empty = schema.table(space, splitter).empty_table()
+            try:
+                dataset = lance.write_dataset(empty, uri, mode="create")
+            except OSError:
+                dataset = open_dataset(uri)
+                if dataset is None:
+                    raise
+        if not dataset.list_indices():
+            # ICU finds word boundaries in Japanese without a dictionary to download.
+            dataset.create_scalar_index(
+                "text", "INVERTED", base_tokenizer="icu", stem=False, remove_stop_words=False
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a publish does to a version: the rows of some documents are replaced."""
+
+    fragments: Sequence[str]  # staged Lance fragments as JSON
+    documents: pa.Array  # ids of the documents whose present rows go
+    properties: Mapping[str, str]  # of the run, kept with the Lance transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A Lance version that no log entry names yet."""
+
+    lance_version: int
+    rows: int
+    replaced: pa.Array  # chunk_ids of the rows that went
+
+
+def commit(uri: str, live: Entry | None, change: Change) -> Committed | None:
+    """Commit a change on top of the live version; None where another commit came in between.
+
+    Lance would merge the two, or rebase on what is not live: the caller looks again and repeats.
+    """
+    with store_errors(uri), suppress(CommitConflictError):
+        base = _based_on(uri, live.lance_version if live else _EMPTY)
+        if base is None:
+            return None
+        doomed = _rows_of(base, change.documents)
+        updated, removed = _without(base, doomed)
+        fragments = [lance.FragmentMetadata.from_json(text) for text in change.fragments]
+        operation = lance.LanceOperation.Update(
+            removed_fragment_ids=removed,
+            updated_fragments=updated,
+            new_fragments=fragments,
+            fields_modified=[],
+        )
+        transaction = lance.Transaction(
+            base.version, operation, transaction_properties=dict(change.properties)
+        )
+        after = lance.LanceDataset.commit(uri, transaction)
+        if after.version == base.version + 1:
+            return Committed(after.version, after.count_rows(), doomed["chunk_id"].combine_chunks())
+    return None
+
+
+def _based_on(uri: str, version: int) -> Any:
+    """The newest Lance version, made equal to the live one where something else came after it."""
+    newest = lance.dataset(uri)
+    if newest.version == version:
+        return newest
+    base = lance.dataset(uri, version=version)
+    base.restore()
+    return base if base.version == newest.version + 1 else None
+
+
+def _rows_of(dataset: Any, documents: pa.Array) -> pa.Table:
+    rows = dataset.to_table(columns=["doc_id", "chunk_id"], with_row_address=True)
+    return rows.filter(pc.is_in(rows["doc_id"], value_set=documents))
+
+
+def _without(dataset: Any, doomed: pa.Table) -> tuple[list[Any], list[int]]:
+    """Mark rows deleted: gives the fragments that keep some rows, and the ids of those that keep none."""
+    updated, removed = [], []
+    addresses = doomed["_rowaddr"]
+    fragments = pc.shift_right(addresses, pa.scalar(32, pa.uint64()))
+    for fragment_id in pc.unique(fragments).to_pylist():
+        mine = addresses.filter(pc.equal(fragments, pa.scalar(fragment_id, pa.uint64())))
+        listed = ",".join(map(str, mine.to_pylist()))
+        left = dataset.get_fragment(fragment_id).delete(f"_rowaddr IN ({listed})")
+        if left is None:
+            removed.append(fragment_id)
+        else:
+            updated.append(left)
+    return updated, removed

@@ -1,0 +1,1 @@
+"""Prefect tasks: a thin wrapper for each stage."""

@@ -1,0 +1,12 @@
+"""A metered OpenAI-compatible embeddings endpoint inside the tests: real HTTP, real limits, no money.
+
+`MeteredEndpoint` serves, `Ledger` says what was billed, `Faults` and `Fault` say what goes wrong, `Bounds`
+how large a request may be.
+"""
+
+from .faults import Fault, Faults
+from .ledger import Charge, Ledger
+from .server import MeteredEndpoint
+from .wire import Bounds
+
+__all__ = ["Bounds", "Charge", "Fault", "Faults", "Ledger", "MeteredEndpoint"]
