@@ -23,15 +23,16 @@ def run_demo(store: StoreConfig, common: Common) -> None:
         if not common.quiet:
             render.err.print("starting Prefect's embedded server (about ten seconds) …")
     values = _ingested(store, common)
-    searches = [{"query": question, "hits": _found(store, question)} for question in _QUESTIONS]
+    answers = {question: _found(store, question) for question in _QUESTIONS}
     if common.json:
+        searches = [{"query": question, "hits": hits} for question, hits in answers.items()]
         render.json_document({"ingest": values, "searches": searches})
         return
     render.out.print(f"\n[bold]24 pages of an observatory's handbook, English and Japanese[/] ({_SAMPLES})\n")
     render.report(values)
-    for search in searches:
+    for question, hits in answers.items():
         render.out.print()
-        render.hits(search["query"], search["hits"])
+        render.hits(question, hits)
     render.out.print(_next(store))
 
 
@@ -55,10 +56,12 @@ def _found(store: StoreConfig, question: str) -> list[dict[str, Any]]:
 
 def _next(store: StoreConfig) -> str:
     where = "" if store.uri == StoreConfig().uri else f" --store {store.uri}"
-    return f"""
-What to try next:
-  vecmill demo{where}                                   again: nothing has changed, so nothing is embedded
-  vecmill search "when must the dome be closed?"{where}
-  vecmill sql "select doc_id, count(*) as chunks from {_TABLE} group by all order by 2 desc"{where}
-  vecmill versions {_TABLE}{where}
-  vecmill ingest YOUR_FOLDER --table docs{where}         your own Markdown, text and HTML"""
+    commands = (
+        "demo",
+        'search --table demo "When does wind force us to close?"',
+        'sql "select doc_id, count(*) as chunks from demo group by all order by 2 desc limit 5"',
+        "versions demo",
+        "ingest YOUR_FOLDER --table docs",
+    )
+    again = "The same command once more finds nothing changed, and embeds nothing."
+    return "\n".join(["\nWhat to try next:", *(f"  vecmill {words}{where}" for words in commands), again])

@@ -51,7 +51,9 @@ class Run:
     budget_failures: Annotated[float | None, Option(help="Share of documents that may fail.")] = None
     delete_missing: Annotated[
         bool | None,
-        Option("--delete-missing/--keep-missing", help="What to do with documents that the source no longer has."),
+        Option(
+            "--delete-missing/--keep-missing", help="What to do with documents that the source no longer has."
+        ),
     ] = None
 
 
@@ -67,14 +69,16 @@ class Access:
 def spread(command: Callable[..., R]) -> Callable[..., R]:
     """Let Typer see the fields of a command's dataclass parameters as options of the command."""
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     plain = [
         parameter.replace(annotation=hints[name])
         for name, parameter in inspect.signature(command).parameters.items()
         if name not in groups
     ]
     options = [
-        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name])
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name]
+        )
         for group in groups.values()
         for kinds in [get_type_hints(group, include_extras=True)]
         for field in fields(group)
@@ -88,7 +92,7 @@ def spread(command: Callable[..., R]) -> Callable[..., R]:
         }
         return command(**values, **gathered)
 
-    called.__signature__ = inspect.Signature([*plain, *options])  # type: ignore[attr-defined]
     called.__annotations__ = {p.name: p.annotation for p in [*plain, *options]}
-    del called.__wrapped__  # type: ignore[attr-defined]
+    del called.__wrapped__  # or Typer would see the command's own parameters
+    vars(called)["__signature__"] = inspect.Signature([*plain, *options])
     return called

@@ -45,7 +45,9 @@ def search(
     form = EmbeddingConfig(**given)
     endpoint = Endpoint() if mode == "text" else make_endpoint(form, own, read_environment())
     asked = Space.parse(access.embedding) if access.embedding else None
-    found = find(store, name, query, endpoint=endpoint, space=asked, mode=mode, top_k=top_k, where=where, at=at)
+    found = find(
+        store, name, query, endpoint=endpoint, space=asked, mode=mode, top_k=top_k, where=where, at=at
+    )
     if common.json:
         render.json_document(found)
     else:
@@ -119,7 +121,9 @@ def runs(
         return
     if run["report"]:
         render.report(run["report"])
-    render.rows([{"run": run["run_id"], "state": run["state"], "started": run["started_at"], "error": run["error"]}])
+    render.rows(
+        [{"run": run["run_id"], "state": run["state"], "started": run["started_at"], "error": run["error"]}]
+    )
     if run["dead_letters"]:
         render.rows(run["dead_letters"], ("doc_id", "stage", "reason", "excerpt"))
 

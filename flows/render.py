@@ -13,7 +13,9 @@ from rich.table import Table
 _SHOWN_ROWS = 100
 _SHOWN_TEXT = 280  # characters
 
-out = Console(highlight=False, soft_wrap=True)
+_WIDTH_OF_A_PIPE = 240  # columns, where no terminal says how many it has
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -55,7 +57,9 @@ def plan(values: Mapping[str, Any]) -> None:
     embed = values["to_embed"]
     table.add_row("documents", _counts(values["documents"]))
     table.add_row("chunks", _counts(values["chunks"]))
-    table.add_row("to embed", f"{embed['texts']:,} texts, {embed['tokens']:,} tokens, {embed['requests']:,} requests")
+    table.add_row(
+        "to embed", f"{embed['texts']:,} texts, {embed['tokens']:,} tokens, {embed['requests']:,} requests"
+    )
     table.add_row("known already", f"{values['cache_hits']:,} texts")
     table.add_row("cost", _usd(values["cost_usd"]) + (" — over the budget" if values["over_budget"] else ""))
     if values["seconds_at_quota"] is not None:
@@ -111,7 +115,7 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def __call__(self, stage: str, done: int, total: int | None, note: str = "") -> None:
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
         """Take a stage's count."""
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total)

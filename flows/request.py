@@ -60,6 +60,6 @@ def _given_in_place(source: str, run: Run, rows: Rows) -> dict[str, Any]:
     kind = "rows" if rows.text or rows.id or Path(source).suffix.lower() in _ROW_FILES else "files"
     if kind == "rows" and not (rows.text and rows.id):
         raise UsageError(
-            f'rows need --text (a column, or a template such as "Title: {{a}}; {{b}}") and --id (a column): {source}'
+            f'{source} holds rows: say --text (a column, or a template "Title: {{a}}; {{b}}") and --id (a column)'
         )
     return {"table": run.table, "source": {"kind": kind, "uri": source}}

@@ -14,7 +14,9 @@ class _Form(BaseModel):
 class StoreConfig(_Form):
     """Where everything is kept."""
 
-    uri: str = Field("./vecmill-data", title="Store", description="A folder, or a URL such as s3://bucket/prefix")
+    uri: str = Field(
+        "./vecmill-data", title="Store", description="A folder, or a URL such as s3://bucket/prefix"
+    )
 
 
 class SourceConfig(_Form):
@@ -52,7 +54,9 @@ class EmbeddingConfig(_Form):
     dimensions: int | None = Field(None, ge=1, title="Dimensions")
     document_prefix: str = Field("", title="Prefix of documents", description="As e5 models want it")
     query_prefix: str = Field("", title="Prefix of queries")
-    base_url: str | None = Field(None, title="Endpoint", description="Any server that speaks OpenAI's protocol")
+    base_url: str | None = Field(
+        None, title="Endpoint", description="Any server that speaks OpenAI's protocol"
+    )
     api_key_env: str = Field("OPENAI_API_KEY", title="Variable that holds the key")
     rpm: int | None = Field(None, ge=1, title="Requests a minute")
     tpm: int | None = Field(None, ge=1, title="Tokens a minute")
@@ -73,7 +77,9 @@ class BudgetConfig(_Form):
     """What a run may spend, and how much may fail."""
 
     usd: float | None = Field(None, ge=0, title="US dollars")
-    failures: float = Field(0.01, ge=0, le=1, title="Share of documents that may fail", description="Rounded up")
+    failures: float = Field(
+        0.01, ge=0, le=1, title="Share of documents that may fail", description="Rounded up"
+    )
 
 
 class ScheduleConfig(_Form):
@@ -106,7 +112,9 @@ class PipelineConfig(_Form):
     @model_validator(mode="after")
     def _table_is_free(self) -> "PipelineConfig":
         if self.table in _RESERVED:
-            raise ValueError(f"{self.table!r} is the name of a view of vecmill's own; name the table otherwise")
+            raise ValueError(
+                f"{self.table!r} is the name of a view of vecmill's own; name the table otherwise"
+            )
         return self
 
 

@@ -3,10 +3,11 @@
 import importlib.metadata
 import secrets
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+
+import httpx
 
 from infra.config import Config
 from infra.settings import read_environment, read_secret
@@ -32,16 +33,19 @@ def examine(config: Config) -> list[Finding]:
     """Run every check; none of them costs money or changes what is stored."""
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", lambda: sys.version.split()[0]),
-        *((package, lambda package=package: importlib.metadata.version(package)) for package in _PACKAGES),
+        *((package, partial(importlib.metadata.version, package)) for package in _PACKAGES),
         ("embedded model", _embedded_model),
         ("store", lambda: _store(config.store.uri)),
         ("prefect server", _prefect_server),
-        ("ray cluster", lambda: read_environment().ray_address or "none named: one is started when it is needed"),
+        (
+            "ray cluster",
+            lambda: read_environment().ray_address or "none named: one is started when it is needed",
+        ),
     ]
     for name, pipeline in config.pipelines.items():
         if pipeline.embedding.provider == "openai":
             variable, url = pipeline.embedding.api_key_env, pipeline.embedding.base_url
-            checks.append((f"key of {name}", lambda v=variable, u=url: _key(v, u)))
+            checks.append((f"key of {name}", partial(_key, variable, url)))
     return [_finding(name, check) for name, check in checks]
 
 
@@ -69,7 +73,9 @@ def _store(uri: str) -> str:
     probe = f"doctor/{secrets.token_hex(8)}"
     try:
         if not objects.create(probe, b"1") or objects.create(probe, b"2") or objects.get(probe) != b"1":
-            raise InputError(f"{uri} ignores conditional writes: concurrent publishes would overwrite each other")
+            raise InputError(
+                f"{uri} ignores conditional writes: concurrent publishes would overwrite each other"
+            )
     finally:
         objects.delete(probe)
     return f"{objects.uri}: writable, conditional writes work"
@@ -80,13 +86,20 @@ def _prefect_server() -> str:
     if url is None:
         return "none named: runs happen in the process that starts them"
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_SECONDS) as answer:
-            return f"{url} answers {answer.status}"
-    except (OSError, urllib.error.URLError) as error:
-        raise InputError(f"PREFECT_API_URL is {url}, which does not answer: {error}; start it, or unset it") from error
+        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=_SECONDS)
+        answer.raise_for_status()
+        return f"{url} answers"
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise InputError(
+            f"PREFECT_API_URL is {url}, which does not answer: {error}; start it, or unset it"
+        ) from error
 
 
 def _key(variable: str, base_url: str | None) -> str:
     if read_secret(variable) is None and base_url is None:
         raise InputError(f"{variable} is not set; set it, or name another with api_key_env")
-    return f"{variable} is set" if read_secret(variable) else f"{variable} is not set; {base_url} may not need one"
+    return (
+        f"{variable} is set"
+        if read_secret(variable)
+        else f"{variable} is not set; {base_url} may not need one"
+    )

@@ -1,7 +1,9 @@
 """Starts Ray, or joins the cluster that is there, and ends only what it started."""
 
+import logging
 import os
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,22 +22,31 @@ def open_ray(address: str | None, workers: int | None) -> Iterator[Engine]:
     handler = signal.getsignal(signal.SIGTERM)
     started = not ray.is_initialized()
     if started:
-        try:
-            ray.init(
-                address=address or "local",
-                num_cpus=None if address else max(os.cpu_count() or 1, workers or 1),
-                include_dashboard=False if address is None else None,
-                log_to_driver=False,
-                logging_level="ERROR",
-                namespace="vecmill",
-            )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise InputError(f"Ray cannot be started at {address or 'this machine'}: {error}") from error
+        _start(address, workers)
         signal.signal(signal.SIGTERM, handler)  # ray.init puts its own in place
     try:
-        cores = int(ray.cluster_resources().get("CPU", 1))
+        cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
         yield RayEngine(workers or max(1, min(cores, _MOST_WORKERS)))
     finally:
         if started:
             ray.shutdown()
             signal.signal(signal.SIGTERM, handler)
+
+
+def _start(address: str | None, workers: int | None) -> None:
+    import ray
+
+    with warnings.catch_warnings():
+        # Ray forks only to start other programs, which is safe for Lance.
+        warnings.filterwarnings("ignore", "lance is not fork-safe")
+        try:
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else max(os.cpu_count() or 1, workers or 1),
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                namespace="vecmill",
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise InputError(f"Ray cannot be started at {address or 'this machine'}: {error}") from error

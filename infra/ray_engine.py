@@ -26,7 +26,6 @@ _COOLING_SECONDS = 1.0  # before a worker that died is given work again
 _DEATHS_ALLOWED = 20  # a worker; beyond them something kills it, and retrying pays for nothing
 
 
-@ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)
 class _Actor:
     """One worker with a client and connections of its own."""
 
@@ -36,6 +35,9 @@ class _Actor:
 
     async def embed(self, request: Request) -> Outcome:
         return await self._worker.embed(request)
+
+
+_RemoteActor: Any = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(_Actor)
 
 
 class RayEngine:
@@ -54,7 +56,7 @@ class RayEngine:
 
     def map(self, step: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Apply a step to each item as a task; at most two a worker wait at a time."""
-        remote = ray.remote(num_cpus=1, max_retries=3)(_apply)
+        remote: Any = ray.remote(num_cpus=1, max_retries=3)(_apply)
         waiting = iter(items)
         flying = deque(remote.remote(step, item) for item in islice(waiting, 2 * self._workers))
         while flying:
@@ -72,7 +74,7 @@ class _Fleet:
     def __init__(self, job: Job, workers: int) -> None:
         name = f"quota-{job.run_id}"
         self._quota = QuotaActor.options(name=name).remote(job.endpoint.rpm, job.endpoint.tpm)
-        self._actors = [_Actor.remote(pickle.dumps(job), name) for _ in range(workers)]
+        self._actors = [_RemoteActor.remote(pickle.dumps(job), name) for _ in range(workers)]
         self._load = dict.fromkeys(range(workers), 0)
         self._rested = dict.fromkeys(range(workers), 0.0)  # monotonic seconds from which it works again
         self._deaths = dict.fromkeys(range(workers), 0)
@@ -84,7 +86,11 @@ class _Fleet:
             exhausted = self._fill(requests, most)
             if not self._flying and not self._again and exhausted:
                 return
-            done, _ = ray.wait(list(self._flying), num_returns=1, timeout=_COOLING_SECONDS) if self._flying else ([], [])
+            done, _ = (
+                ray.wait(list(self._flying), num_returns=1, timeout=_COOLING_SECONDS)
+                if self._flying
+                else ([], [])
+            )
             for reference in done:
                 outcome = self._take(reference)
                 if outcome is not None:
@@ -122,7 +128,7 @@ class _Fleet:
         worker, request = self._flying.pop(reference)
         self._load[worker] -= 1
         try:
-            return _result(reference)
+            outcome: Outcome = _result(reference)
         except RayActorError as error:
             # The error covers ActorUnavailableError too, where the worker lives but cannot be reached.
             self._deaths[worker] += 1
@@ -131,6 +137,7 @@ class _Fleet:
             self._rested[worker] = time.monotonic() + _COOLING_SECONDS
             self._again.append(request)
             return None
+        return outcome
 
 
 def _result(reference: Any) -> Any:

@@ -8,8 +8,7 @@ import ray
 from pipeline.quota import Quota
 
 
-@ray.remote(num_cpus=0)
-class QuotaActor:
+class _Keeper:
     """Keeps the buckets; it grants at once and never waits itself."""
 
     def __init__(self, rpm: int | None, tpm: int | None) -> None:
@@ -22,6 +21,9 @@ class QuotaActor:
     def pause(self, seconds: float) -> None:
         """Grant nothing for a while."""
         self._quota.pause(seconds)
+
+
+QuotaActor: Any = ray.remote(num_cpus=0)(_Keeper)
 
 
 class RayLimiter:

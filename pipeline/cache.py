@@ -2,10 +2,12 @@
 
 import re
 
+import lance
 import pyarrow as pa
+from lance.commit import CommitConflictError
 
 from pipeline import schema
-from pipeline.datasets import CommitConflictError, lance, open_dataset
+from pipeline.datasets import open_dataset
 from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
 

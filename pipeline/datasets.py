@@ -1,14 +1,8 @@
 """Lance datasets as the cache and the tables use them."""
 
-import os
-
+import lance
 import pyarrow as pa
 import pyarrow.compute as pc
-
-os.environ.setdefault("LANCE_LOG", "error")  # or every fragment written warns
-
-import lance
-from lance.commit import CommitConflictError
 
 
 def open_dataset(uri: str, version: int | None = None) -> lance.LanceDataset | None:

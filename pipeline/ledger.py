@@ -75,7 +75,9 @@ class Ledger:
 
 
 def _judged(record: dict[str, Any]) -> dict[str, Any]:
-    gone = record["state"] == "running" and record["host"] == socket.gethostname() and not _alive(record["pid"])
+    gone = (
+        record["state"] == "running" and record["host"] == socket.gethostname() and not _alive(record["pid"])
+    )
     return {**record, "state": "killed"} if gone else record
 
 

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ class Objects:
             folder = Path(os.path.abspath(Path(uri.removeprefix("file://")).expanduser()))
             self.uri = str(folder)
             if not create and not folder.is_dir():
-                raise InputError(f"there is no store at {uri}; ingest something first, or name it with --store")
+                raise InputError(
+                    f"there is no store at {uri}; ingest something first, or name it with --store"
+                )
             self._store = LocalStore(prefix=folder, mkdir=create)
 
     def at(self, path: str) -> str:
@@ -73,10 +75,8 @@ class Objects:
     def delete(self, path: str) -> None:
         """Remove an object; another may have removed it already."""
         with store_errors(self.at(path)):
-            try:
+            with suppress(FileNotFoundError):
                 obstore.delete(self._store, path)
-            except FileNotFoundError:
-                pass
 
 
 @contextmanager
@@ -87,5 +87,9 @@ def store_errors(place: str) -> Iterator[None]:
     except (OSError, BaseError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         if getattr(error, "errno", None) == errno.ENOSPC or _NO_SPACE in str(error):
-            raise StoreRefused(f"no space left for {place}; make room, then run the same command again") from error
-        raise StoreRefused(f"the store cannot be used at {place}: {first}; vecmill doctor checks it") from error
+            raise StoreRefused(
+                f"no space left for {place}; make room, then run the same command again"
+            ) from error
+        raise StoreRefused(
+            f"the store cannot be used at {place}: {first}; vecmill doctor checks it"
+        ) from error

@@ -110,11 +110,11 @@ class Runner(Protocol):
 class Progress(Protocol):
     """Hears how far a run has come."""
 
-    def __call__(self, stage: str, done: int, total: int | None, note: str = "") -> None:
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
         """Take a stage's count of finished items; total is None where it is not known yet."""
 
 
-def silent(stage: str, done: int, total: int | None, note: str = "") -> None:
+def silent(stage: str, done: int, total: int | None) -> None:
     """A Progress that tells nobody."""
 
 

@@ -37,9 +37,7 @@ class Bucket:
 class Quota:
     """Grants requests and tokens so that no minute sees more than the budget and one burst."""
 
-    def __init__(
-        self, rpm: int | None, tpm: int | None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, rpm: int | None, tpm: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._requests = Bucket(rpm) if rpm else None
         self._tokens = Bucket(tpm) if tpm else None
         self._clock = clock

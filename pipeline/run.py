@@ -145,7 +145,7 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner) -> Report:
     return Report(
         run_id=context.job.run_id,
         table=context.job.table,
-        version=published.version if published else context.live and context.live.version,
+        version=published.version if published else context.live.version if context.live else None,
         published=published is not None,
         documents=documents,
         chunks=published.chunks if published else ChunkCounts(),

@@ -24,4 +24,4 @@ def run_as_task(stage: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> 
         return result
 
     step.__doc__ = stage.__doc__
-    return task(step, name=name, cache_policy=NO_CACHE, persist_result=False, retries=0)()
+    return task(name=name, cache_policy=NO_CACHE, persist_result=False)(step)()

@@ -16,7 +16,7 @@ from pipeline.objects import Objects
 from pipeline.store.log import Log, published_tables
 from pipeline.store.table import open_version
 
-_LOCKDOWN = {
+_LOCKDOWN: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",
     "enable_external_access": "false",
     "allow_community_extensions": "false",
@@ -30,7 +30,9 @@ _SECONDS = 120
 _BATCH = 1000  # rows
 
 _TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
-_FORBIDDEN = re.compile(r"^(?:current_setting|getenv|getvariable|pg_|duckdb_|pragma_|read_|in_search_path)", re.I)
+_FORBIDDEN = re.compile(
+    r"^(?:current_setting|getenv|getvariable|pg_|duckdb_|pragma_|read_|in_search_path)", re.I
+)
 _VERSIONED = re.compile(r"^(?P<table>.+)@(?P<version>\d+)$")
 
 _RUNS = pa.schema(
@@ -52,7 +54,18 @@ _RUNS = pa.schema(
 _DEAD_LETTERS = pa.schema(
     [
         (name, pa.string())
-        for name in ("id", "run_id", "table", "doc_id", "uri", "stage", "reason", "excerpt", "text_hash", "at")
+        for name in (
+            "id",
+            "run_id",
+            "table",
+            "doc_id",
+            "uri",
+            "stage",
+            "reason",
+            "excerpt",
+            "text_hash",
+            "at",
+        )
     ]
 )
 _VERSIONS = pa.schema(
@@ -87,7 +100,9 @@ def query(store: Objects, sql: str) -> Iterator[dict[str, Any]]:
             for batch in db.sql(sql).to_arrow_reader(_BATCH):
                 yield from batch.to_pylist()
         except duckdb.InterruptException:
-            raise InputError(f"the query took longer than {_SECONDS} s and was stopped; ask for less") from None
+            raise InputError(
+                f"the query took longer than {_SECONDS} s and was stopped; ask for less"
+            ) from None
         except (duckdb.Error, pa.ArrowException, AttributeError) as error:
             raise InputError(f"the query failed: {error}") from error
         finally:
@@ -120,7 +135,10 @@ def _tables_named(db: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
 
 
 def _check_function(node: dict[str, Any]) -> None:
-    if node.get("type") == "TABLE_FUNCTION" and node["function"]["function_name"].lower() not in _TABLE_FUNCTIONS:
+    if (
+        node.get("type") == "TABLE_FUNCTION"
+        and node["function"]["function_name"].lower() not in _TABLE_FUNCTIONS
+    ):
         raise InputError(f"the table function {node['function']['function_name']} is not allowed here")
     if _FORBIDDEN.match(str(node.get("function_name", ""))):
         raise InputError(f"the function {node['function_name']} is not allowed here")
@@ -144,12 +162,14 @@ def _view(store: Objects, name: str) -> Any:
         return pa.Table.from_pylist(Ledger(store).dead_letters(), schema=_DEAD_LETTERS)
     tables = published_tables(store)
     if name == "versions":
-        return pa.Table.from_pylist([row for table in tables for row in versions(store, table)], schema=_VERSIONS)
+        return pa.Table.from_pylist(
+            [row for table in tables for row in versions(store, table)], schema=_VERSIONS
+        )
     versioned = _VERSIONED.match(name)
     table, version = (versioned["table"], int(versioned["version"])) if versioned else (name, None)
     if table not in tables:
         known = ", ".join([*tables, *SYSTEM_VIEWS])
-        raise InputError(f"there is no table {name!r} to query; there are {known} (a version: \"name@3\")")
+        raise InputError(f'there is no table {name!r} to query; there are {known} (a version: "name@3")')
     return open_version(store, table, Log(store, table).at(version))
 
 

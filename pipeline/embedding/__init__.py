@@ -28,6 +28,7 @@ def connect(space: Space, endpoint: Endpoint) -> Provider:
 def _provider(space: Space) -> type[LocalProvider] | type[OpenAIProvider]:
     if space.provider not in _PROVIDERS:
         raise InputError(
-            f"there is no provider {space.provider!r} (in {space.name}); choose one of {', '.join(sorted(_PROVIDERS))}"
+            f"{space.name}: there is no provider {space.provider!r}; "
+            f"choose one of {', '.join(sorted(_PROVIDERS))}"
         )
     return _PROVIDERS[space.provider]

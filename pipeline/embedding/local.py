@@ -17,7 +17,7 @@ class LocalProvider:
 
     limits = Limits(inputs=1024, tokens=200_000, tokens_an_input=1_000_000, batch=512)
 
-    def __init__(self, space: Space, endpoint: Endpoint) -> None:
+    def __init__(self, space: Space, _: Endpoint) -> None:
         if space.model != wordllama.MODEL or space.dimensions not in wordllama.DIMENSIONS:
             choices = ", ".join(f"local/{wordllama.MODEL}@{n}" for n in wordllama.DIMENSIONS)
             raise InputError(f"there is no local space {space.name}; choose one of {choices}")

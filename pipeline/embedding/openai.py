@@ -12,7 +12,15 @@ import openai
 import orjson
 
 from pipeline.embedding.vectors import normalised
-from pipeline.errors import InputError, ProviderRefused, Rejected, RequestFailed, Retryable, Throttled, Unreachable
+from pipeline.errors import (
+    InputError,
+    ProviderRefused,
+    Rejected,
+    RequestFailed,
+    Retryable,
+    Throttled,
+    Unreachable,
+)
 from pipeline.model import Endpoint, Space
 from pipeline.ports import Embedded, Limits
 
@@ -103,19 +111,25 @@ class OpenAIProvider:
         if isinstance(cause, aiohttp.ClientConnectorError):
             return Unreachable(f"no connection to {self._where}: {said}")
         if isinstance(cause, TimeoutError):
-            return Retryable(f"{self._where} did not answer in {self._endpoint.timeout:g} s", perhaps_billed=True)
+            return Retryable(
+                f"{self._where} did not answer in {self._endpoint.timeout:g} s", perhaps_billed=True
+            )
         return Retryable(f"{self._where} broke off or gave no usable answer: {said}", perhaps_billed=True)
 
     def _refused(self, error: openai.APIStatusError) -> RequestFailed | ProviderRefused:
         status, said, where = error.status_code, self._scrubbed(error.message), self._where
         if status in (401, 403):
-            return ProviderRefused(f"{where} refuses the key ({status}); check it and the model {self._space.model}")
+            return ProviderRefused(
+                f"{where} refuses the key ({status}); check it and the model {self._space.model}"
+            )
         if status == 404:
             return ProviderRefused(f"{where} knows no model {self._space.model!r} (404): {said}")
         if status == 429 and error.code == "insufficient_quota":
             return ProviderRefused(f"the quota of this key at {where} is used up; raise it, then run again")
         if status == 429:
-            return Throttled(f"{where} limits the rate (429)", retry_after=_retry_after(error.response.headers))
+            return Throttled(
+                f"{where} limits the rate (429)", retry_after=_retry_after(error.response.headers)
+            )
         if status in (400, 413, 422):
             return Rejected(f"{where} rejects the input ({status}): {said}")
         if status == 408 or status == 409 or status >= 500:

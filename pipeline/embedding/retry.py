@@ -52,7 +52,7 @@ class Retrier:
             after=note,
             retry_error_callback=self._give_up,
         )
-        answer = await loop(self._watched, attempt)
+        answer: Embedded = await loop(self._watched, attempt)
         return Attempted(answer, loop.statistics["attempt_number"] - 1, billed)
 
     async def _watched(self, attempt: Callable[[], Awaitable[Embedded]]) -> Embedded:

@@ -23,4 +23,5 @@ def normalised(vectors: npt.NDArray[np.floating], texts: int, dimensions: int) -
     norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
     if not np.all(np.isfinite(norms)) or not np.all(norms > 0):
         raise Retryable("the answer has vectors that are not finite or all zeros", perhaps_billed=True)
-    return (wide / norms[:, None]).astype(np.float32)
+    scaled: Vectors = (wide / norms[:, None]).astype(np.float32)
+    return scaled

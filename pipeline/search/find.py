@@ -60,4 +60,5 @@ async def _embedded(space: Space, endpoint: Endpoint, query: str) -> Vectors:
         raise InputError(f"the query cannot be embedded: {error}") from error
     finally:
         await provider.close()
-    return attempted.answer.vectors[0]
+    vector: Vectors = attempted.answer.vectors[0]
+    return vector

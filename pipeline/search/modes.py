@@ -106,7 +106,9 @@ def _scan(question: Question, columns: list[str], **options: Any) -> pa.Table:
     except (ValueError, OSError) as error:
         if not question.where:
             raise
-        raise InputError(f"--where {question.where!r} cannot be used: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"--where {question.where!r} cannot be used: {str(error).splitlines()[0]}"
+        ) from error
     return rows
 
 

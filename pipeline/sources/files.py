@@ -1,7 +1,6 @@
 """Files of Markdown, text and HTML."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.model import DeadLetter, Document, Listed, SourceSpec
@@ -33,8 +32,8 @@ class FileSource:
             yield Listed(relative, file_uri(path), f"{status.st_size}-{status.st_mtime_ns}")
         if not found:
             raise InputError(
-                f"{self._spec.uri} holds no documents ({', '.join(self._paths.patterns)}); nothing was changed. "
-                "Name another folder, or say with --glob which files are meant"
+                f"{self._spec.uri} holds no documents ({', '.join(self._paths.patterns)}); "
+                "nothing was changed. Name another folder, or say with --glob which files are meant"
             )
 
     def read(self, listed: Iterable[Listed]) -> Iterator[Document | DeadLetter]:

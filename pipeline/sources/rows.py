@@ -38,7 +38,9 @@ class RowSource:
         for document in self._documents():
             if isinstance(document, Document):
                 if document.doc_id in seen:
-                    yield self._dead(document.uri, document.doc_id, f"the id {document.doc_id!r} occurs twice")
+                    yield self._dead(
+                        document.uri, document.doc_id, f"the id {document.doc_id!r} occurs twice"
+                    )
                     continue
                 seen.add(document.doc_id)
                 yield Listed(document.doc_id, document.uri, document.token)
@@ -51,7 +53,7 @@ class RowSource:
         """Read the rows named; a row that is no longer there is a dead letter."""
         wanted = {one.doc_id: one for one in listed}
         for document in self._documents():
-            if isinstance(document, Document) and wanted.pop(document.doc_id, None):
+            if isinstance(document, Document) and wanted.pop(document.doc_id, None) is not None:
                 yield document
         for one in wanted.values():
             yield DeadLetter(one.doc_id, one.uri, "split", "the row vanished while the run was reading")

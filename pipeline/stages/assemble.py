@@ -17,9 +17,9 @@ from pipeline.errors import VecmillError
 from pipeline.model import Job
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Engine
-from pipeline.staging import Staging
 from pipeline.stages.context import Context
 from pipeline.stages.split import CHUNKS
+from pipeline.staging import Staging
 from pipeline.store.log import Entry
 from pipeline.store.table import ensure_generation, generation_name, generation_uri, open_version
 

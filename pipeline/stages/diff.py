@@ -81,7 +81,9 @@ def diff(context: Context) -> DocumentCounts:
 def _ledger_rows(context: Context) -> Any:
     """The table is its own ledger: its rows name the documents that it holds."""
     if context.live is None:
-        return pa.table({name: pa.array([], pa.string()) for name in ("doc_id", "uri", "doc_hash", "doc_token")})
+        return pa.table(
+            {name: pa.array([], pa.string()) for name in ("doc_id", "uri", "doc_hash", "doc_token")}
+        )
     return open_version(context.store, context.job.table, context.live)
 
 

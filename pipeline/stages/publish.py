@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+import lance
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.datasets import lance
 from pipeline.errors import StoreRefused
 from pipeline.model import ChunkCounts, DocumentCounts
 from pipeline.stages.assemble import FRAGMENTS
@@ -38,7 +38,11 @@ def publish(context: Context, documents: DocumentCounts) -> Published:
     """
     staged = context.staging.read_json(FRAGMENTS)
     uri = generation_uri(context.store, context.job.table, staged["generation"])
-    change = Change(staged["fragments"], replaced_documents(context.staging)["doc_id"].combine_chunks(), _properties(context, documents))
+    change = Change(
+        staged["fragments"],
+        replaced_documents(context.staging)["doc_id"].combine_chunks(),
+        _properties(context, documents),
+    )
     for _ in range(_TRIES):
         live = context.log.last()
         mine = _already_published(context)
@@ -56,7 +60,9 @@ def publish(context: Context, documents: DocumentCounts) -> Published:
         if context.log.append(entry):
             _tag(uri, entry)
             return Published(entry.version, ChunkCounts(**entry.counts["chunks"]))
-    raise StoreRefused(f"{_TRIES} other runs published into {context.job.table!r} first; run the command again")
+    raise StoreRefused(
+        f"{_TRIES} other runs published into {context.job.table!r} first; run the command again"
+    )
 
 
 def _properties(context: Context, documents: DocumentCounts) -> dict[str, str]:
@@ -68,7 +74,7 @@ def _properties(context: Context, documents: DocumentCounts) -> dict[str, str]:
 
 
 def _already_published(context: Context) -> Entry | None:
-    """This run's entry, where an earlier try was killed right after making it."""
+    """The entry of this run, where an earlier try was killed right after making it."""
     entries = context.log.since(context.live.version if context.live else 0)
     return next((entry for entry in entries if entry.run_id == context.job.run_id), None)
 

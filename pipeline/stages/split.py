@@ -98,5 +98,6 @@ def _check_bound(job: Job) -> None:
     longest = limits(job.space).tokens_an_input
     if job.splitter.max_tokens > longest:
         raise InputError(
-            f"max_tokens is {job.splitter.max_tokens}, but {job.space.name} takes at most {longest} tokens a text"
+            f"max_tokens is {job.splitter.max_tokens}, "
+            f"but {job.space.name} takes at most {longest} tokens a text"
         )

@@ -82,7 +82,9 @@ class Log:
 
     def _numbers(self) -> list[int]:
         names = (path.rpartition("/")[2] for path in self._objects.paths(self._folder))
-        return sorted(int(name.removesuffix(".json")) for name in names if name.removesuffix(".json").isdigit())
+        return sorted(
+            int(name.removesuffix(".json")) for name in names if name.removesuffix(".json").isdigit()
+        )
 
     def _read(self, number: int) -> Entry:
         data = self._objects.get(f"{self._folder}/{number}.json")

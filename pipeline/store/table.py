@@ -5,11 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import lance
 import pyarrow as pa
 import pyarrow.compute as pc
+from lance.commit import CommitConflictError
 
 from pipeline import ids, schema
-from pipeline.datasets import CommitConflictError, lance, open_dataset
+from pipeline.datasets import open_dataset
 from pipeline.errors import StoreRefused
 from pipeline.model import Space, SplitterSpec
 from pipeline.objects import Objects, store_errors
@@ -107,22 +109,22 @@ def commit(uri: str, live: Entry | None, change: Change) -> Committed | None:
     return None
 
 
-def _based_on(uri: str, version: int) -> Any:
+def _based_on(uri: str, version: int) -> lance.LanceDataset | None:
     """The newest Lance version, made equal to the live one where something else came after it."""
     newest = lance.dataset(uri)
     if newest.version == version:
         return newest
     base = lance.dataset(uri, version=version)
-    base.restore()
+    base.restore()  # type: ignore[no-untyped-call]
     return base if base.version == newest.version + 1 else None
 
 
-def _rows_of(dataset: Any, documents: pa.Array) -> pa.Table:
+def _rows_of(dataset: lance.LanceDataset, documents: pa.Array) -> pa.Table:
     rows = dataset.to_table(columns=["doc_id", "chunk_id"], with_row_address=True)
     return rows.filter(pc.is_in(rows["doc_id"], value_set=documents))
 
 
-def _without(dataset: Any, doomed: pa.Table) -> tuple[list[Any], list[int]]:
+def _without(dataset: lance.LanceDataset, doomed: pa.Table) -> tuple[list[Any], list[int]]:
     """Mark rows deleted: gives the fragments that keep some rows, and the ids of those that keep none."""
     updated, removed = [], []
     addresses = doomed["_rowaddr"]
@@ -130,7 +132,8 @@ def _without(dataset: Any, doomed: pa.Table) -> tuple[list[Any], list[int]]:
     for fragment_id in pc.unique(fragments).to_pylist():
         mine = addresses.filter(pc.equal(fragments, pa.scalar(fragment_id, pa.uint64())))
         listed = ",".join(map(str, mine.to_pylist()))
-        left = dataset.get_fragment(fragment_id).delete(f"_rowaddr IN ({listed})")
+        fragment = dataset.get_fragment(fragment_id)
+        left = fragment.delete(f"_rowaddr IN ({listed})") if fragment else None
         if left is None:
             removed.append(fragment_id)
         else:
