@@ -59,7 +59,5 @@ def _given_in_place(source: str, run: Run, rows: Rows) -> dict[str, Any]:
         raise UsageError(f"{source!r} is no pipeline of vecmill.toml; with a source in place, name a --table")
     kind = "rows" if rows.text or rows.id or Path(source).suffix.lower() in _ROW_FILES else "files"
     if kind == "rows" and not (rows.text and rows.id):
-        raise UsageError(
-            f'{source} holds rows: say --text (a column, or a template "Title: {{a}}; {{b}}") and --id (a column)'
-        )
+        raise UsageError('rows need --text (a column, or a template "Title: {a}; {b}") and --id (a column)')
     return {"table": run.table, "source": {"kind": kind, "uri": source}}

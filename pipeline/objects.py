@@ -74,9 +74,8 @@ class Objects:
 
     def delete(self, path: str) -> None:
         """Remove an object; another may have removed it already."""
-        with store_errors(self.at(path)):
-            with suppress(FileNotFoundError):
-                obstore.delete(self._store, path)
+        with store_errors(self.at(path)), suppress(FileNotFoundError):
+            obstore.delete(self._store, path)
 
 
 @contextmanager

@@ -8,7 +8,10 @@ from pipeline.errors import InputError
 
 _HTML = (".html", ".htm")
 _NOT_SHOWN = ["script", "style", "noscript", "template", "svg", "head"]
-_BLOCKS = "p,div,section,article,main,header,footer,nav,aside,ul,ol,li,dl,dt,dd,table,tr,blockquote,figure,pre,br,hr"
+_BLOCKS = (
+    "p,div,section,article,main,header,footer,nav,aside,ul,ol,li,dl,dt,dd,"
+    "table,tr,blockquote,figure,pre,br,hr"
+)
 _BLANK_LINES = re.compile(r"\n\s*\n")
 # Tab, line feed, vertical tab, form feed, carriage return and escape occur in text.
 _CONTROLS = bytes(c for c in range(32) if c not in (9, 10, 11, 12, 13, 27))

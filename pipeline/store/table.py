@@ -57,7 +57,7 @@ def ensure_generation(uri: str, space: Space, splitter: SplitterSpec) -> None:
                 dataset = open_dataset(uri)
                 if dataset is None:
                     raise
-        if not dataset.list_indices():
+        if not dataset.describe_indices():
             # ICU finds word boundaries in Japanese without a dictionary to download.
             dataset.create_scalar_index(
                 "text", "INVERTED", base_tokenizer="icu", stem=False, remove_stop_words=False
