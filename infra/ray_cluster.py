@@ -26,7 +26,8 @@ def open_ray(address: str | None, workers: int | None) -> Iterator[Engine]:
         signal.signal(signal.SIGTERM, handler)  # ray.init puts its own in place
     try:
         cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
-        yield RayEngine(workers or max(1, min(cores, _MOST_WORKERS)))
+        # A worker beyond the cluster's cores would wait for one, and its requests with it.
+        yield RayEngine(max(1, min(workers or _MOST_WORKERS, cores)))
     finally:
         if started:
             ray.shutdown()
