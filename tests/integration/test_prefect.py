@@ -1,0 +1,98 @@
+"""Runs on a real Prefect server: shown stage by stage, and started by a schedule that really fires."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support import rows, vecmill, write_pages
+
+_STAGES = ["list", "diff", "split", "plan", "embed", "assemble", "validate", "publish"]
+_SERVE = """
+from flows.ingest import ingest
+from infra.config import PipelineConfig, SourceConfig, StoreConfig
+
+ingest.serve(
+    name="often",
+    interval=5,
+    parameters={
+        "pipeline": PipelineConfig(table="scheduled", source=SourceConfig(uri="docs")).model_dump(),
+        "store": StoreConfig(uri="store").model_dump(),
+    },
+)
+"""
+
+
+def _ask(server: Mapping[str, str], path: str, body: dict[str, Any] | None = None) -> Any:
+    answer = httpx.post(f"{server['PREFECT_API_URL']}{path}", json=body or {}, timeout=60)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def test_a_command_with_a_server_named_runs_as_a_flow_with_a_task_a_stage(
+    prefect_server: Mapping[str, str], tmp_path: Path
+) -> None:
+    write_pages(tmp_path / "docs", {"a.md": "# One\n\nText of one.", "ja.md": "# 二\n\n二の本文です。"})
+    words = ("ingest", "docs", "--table", "shown", "--store", "store", "--json")
+    ran = vecmill(*words, cwd=tmp_path, env=prefect_server)
+    assert ran.code == 0, ran.err
+    assert ran.json["published"] is True
+    assert len(rows(str(tmp_path / "store"), "shown")) == 2
+
+    [flow_run] = _ask(
+        prefect_server, "/flow_runs/filter", {"flow_runs": {"name": {"any_": ["ingest shown"]}}}
+    )
+    assert flow_run["state_type"] == "COMPLETED"
+    ids = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
+    tasks = _ask(prefect_server, "/task_runs/filter", {**ids, "sort": "EXPECTED_START_TIME_ASC"})
+    assert [task["name"].rpartition("-")[0] for task in tasks] == _STAGES
+    artifacts = _ask(prefect_server, "/artifacts/filter", ids)
+    assert [artifact["key"] for artifact in artifacts] == ["report"]
+    assert ran.json["run_id"] in artifacts[0]["data"]
+
+
+def test_a_failure_in_a_flow_keeps_its_message_and_exit_code(
+    prefect_server: Mapping[str, str], tmp_path: Path
+) -> None:
+    ran = vecmill("ingest", "nowhere", "--table", "missing", "--json", cwd=tmp_path, env=prefect_server)
+    assert ran.code == 3
+    assert "nowhere does not exist" in ran.json["error"]["message"]
+
+
+@pytest.fixture
+def served(prefect_server: Mapping[str, str], tmp_path: Path) -> Iterator[None]:
+    """Serve the ingest flow every five seconds, from the folder of the test."""
+    env = {**os.environ, **prefect_server, "PYTHONPATH": str(Path.cwd())}
+    with (tmp_path / "serve.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _SERVE], env=env, cwd=tmp_path, stdout=log, stderr=log
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.mark.usefixtures("served")
+def test_an_interval_schedule_really_fires(prefect_server: Mapping[str, str], tmp_path: Path) -> None:
+    write_pages(tmp_path / "docs", {"a.md": "# One\n\nText of one."})
+    until = time.monotonic() + 150
+    fired: list[Any] = []
+    while not fired and time.monotonic() < until:
+        wanted = {"name": {"any_": ["ingest scheduled"]}, "state": {"type": {"any_": ["COMPLETED"]}}}
+        found = _ask(prefect_server, "/flow_runs/filter", {"flow_runs": wanted})
+        fired = [run for run in found if run["auto_scheduled"]]
+        time.sleep(0.5)
+    assert fired, (tmp_path / "serve.log").read_text()[-3000:]
+    assert rows(str(tmp_path / "store"), "scheduled")["doc_id"].to_pylist() == ["a.md"]
