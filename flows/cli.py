@@ -2,21 +2,20 @@
 
 import signal
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
-from click.exceptions import Abort, ClickException
 
 from flows import read_commands, render
 from flows.options import Common, Rows, Run, spread
 from flows.request import load, requested
 from infra.config import PipelineConfig, StoreConfig
 from infra.settings import be_quiet, read_environment
-from pipeline.errors import VecmillError
+from pipeline.errors import InputError, UsageError, VecmillError
 
 app = typer.Typer(
     help="Turns documents into versioned vectors.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -25,7 +24,6 @@ read_commands.register(app)
 _Source = Annotated[str, typer.Argument(help="A pipeline of vecmill.toml, or a folder, a file or a glob.")]
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-_DEFECT = 1
 
 
 @app.command()
@@ -47,7 +45,7 @@ def plan(source: _Source, run: Run, rows: Rows, common: Common) -> None:
     from pipeline.run import plan_only
 
     config = load(common)
-    job = make_job(requested(source, run, rows, config), config.store.uri)
+    job = make_job(requested(source, run, rows, config), config.store.uri, pays=False)
     with render.Bars(common.quiet) as bars:
         values = plan_only(job, bars).record()
     (render.json_document if common.json else render.plan)(values)
@@ -82,10 +80,12 @@ def doctor(common: Common) -> None:
 
 def perform(pipeline: PipelineConfig, store: StoreConfig, progress: render.Bars) -> dict[str, Any]:
     """Run a pipeline: as a flow where a Prefect server is named, else in this process as it is."""
-    if read_environment().prefect_api_url:
+    server = read_environment().prefect_api_url
+    if server:
         from flows.ingest import ingest as flow
         from tasks.progress import listen
 
+        _check_answers(server)
         listen(progress)
         return flow(pipeline, store)
     from infra.wiring import make_engines, make_job
@@ -95,30 +95,53 @@ def perform(pipeline: PipelineConfig, store: StoreConfig, progress: render.Bars)
     return run_ingest(job, make_engines(pipeline.engine, job, pipeline.workers), progress=progress).record()
 
 
+def _check_answers(server: str) -> None:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        problem = client.api_healthcheck()
+    if problem:
+        raise InputError(
+            f"PREFECT_API_URL is {server}, which does not answer: {problem}; start it, or unset it"
+        )
+
+
 def main() -> None:
     """Run the command line, and exit with a code that says what happened."""
     be_quiet()
-    # What ends a run politely is one thing, however it arrives: what is paid for is kept.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(_run(sys.argv[1:]))
+
+
+def _interrupt(*_: object) -> None:
+    """What ends a run politely is one thing, however it arrives: what is paid for is kept."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so shells start what is in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
 
 
 def _run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     try:
-        app(arguments, standalone_mode=False)
+        # Typer turns an Exit into its code, and Ctrl-C into 130.
+        code: int = app(arguments or ["--help"], prog_name="vecmill", standalone_mode=False) or 0
     except VecmillError as error:
         return _failed(str(error), error.exit_code, type(error).__name__, as_json)
-    except typer.Exit as error:
-        return error.exit_code
-    except ClickException as error:
-        return _failed(error.format_message(), 2, "UsageError", as_json)
-    except (KeyboardInterrupt, Abort):
-        return _failed("interrupted; what was paid is kept", _INTERRUPTED, "Interrupted", as_json)
-    return 0
+    except typer.TyperException as error:
+        return _failed(error.format_message(), UsageError.exit_code, UsageError.__name__, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
+    except Exception as error:
+        traceback.print_exc()
+        said = f"this is a defect of vecmill, please report it: {type(error).__name__}: {error}"
+        return _failed(said, VecmillError.exit_code, "Defect", as_json)
+    if code == _INTERRUPTED:
+        return _failed("interrupted; what was paid is kept", code, "Interrupted", as_json)
+    return code
 
 
 def _failed(message: str, code: int, kind: str, as_json: bool) -> int:
+    message = message.encode("utf-8", "backslashreplace").decode()  # it may name a file in no UTF-8
     render.complain(message)
     if as_json:
         render.json_document({"error": {"kind": kind, "message": message, "exit_code": code}})

@@ -11,8 +11,8 @@ from infra.settings import keep_prefect_in, read_environment
 _TABLE = "demo"
 _SAMPLES = Path(__file__).parent / "samples"
 _QUESTIONS = (
-    "How long until my eyes are used to the dark?",
-    "鏡の上に物を落としてしまったら、まず何をすればいいですか",
+    "Who should be called when the electricity fails at night?",
+    "暗さに目が慣れるまで何分かかりますか",
 )
 
 
@@ -28,7 +28,8 @@ def run_demo(store: StoreConfig, common: Common) -> None:
         searches = [{"query": question, "hits": hits} for question, hits in answers.items()]
         render.json_document({"ingest": values, "searches": searches})
         return
-    render.out.print(f"\n[bold]24 pages of an observatory's handbook, English and Japanese[/] ({_SAMPLES})\n")
+    pages = sum(values["documents"][name] for name in ("new", "changed", "unchanged"))
+    render.out.print(f"\n[bold]{pages} pages of a handbook, English and Japanese[/] ({_SAMPLES})\n")
     render.report(values)
     for question, hits in answers.items():
         render.out.print()

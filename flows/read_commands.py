@@ -32,7 +32,6 @@ def search(
     at: Annotated[int | None, typer.Option(help="A version other than the live one.")] = None,
 ) -> None:
     """Find chunks for a query."""
-    from infra.settings import read_environment
     from infra.wiring import make_endpoint
     from pipeline.model import Endpoint, Space
     from pipeline.search.find import search as find
@@ -43,7 +42,7 @@ def search(
     own, _ = Log(store, name).at(at).specs()
     given = {key: value for key, value in asdict(access).items() if value and key != "embedding"}
     form = EmbeddingConfig(**given)
-    endpoint = Endpoint() if mode == "text" else make_endpoint(form, own, read_environment())
+    endpoint = Endpoint() if mode == "text" else make_endpoint(form, own)
     asked = Space.parse(access.embedding) if access.embedding else None
     found = find(
         store, name, query, endpoint=endpoint, space=asked, mode=mode, top_k=top_k, where=where, at=at

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import orjson
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -15,13 +16,23 @@ _SHOWN_TEXT = 280  # characters
 
 _WIDTH_OF_A_PIPE = 240  # columns, where no terminal says how many it has
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# A document's text must not move the cursor or change the terminal's title; a tab or a new line may stay.
+_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
+
+out = Console(
+    highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
+)
+err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+
+
+def escape(text: str) -> str:
+    """Text as it stands: neither Rich nor the terminal takes a part of it for an instruction."""
+    return escape_markup(text.translate(_CONTROLS))
 
 
 def json_document(value: Any) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.write(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
 def complain(message: str) -> None:
@@ -37,7 +48,7 @@ def report(values: Mapping[str, Any]) -> None:
     table.add_row("chunks", _counts(chunks))
     known = f", {embedding['cache_hits']:,} known already" if embedding["cache_hits"] else ""
     table.add_row("embedded", f"{embedding['texts']:,} texts, {embedding['tokens']:,} tokens{known}")
-    table.add_row("space", embedding["space"])
+    table.add_row("space", escape(embedding["space"]))
     if embedding["retries"]:
         table.add_row("retries", f"{embedding['retries']:,}; texts paid again: {embedding['paid_again']:,}")
     table.add_row("cost", _usd(values["cost_usd"]))
@@ -86,7 +97,7 @@ def rows(found: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> Non
     names = list(columns or (first[0] if first else ()))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
-        table.add_column(name, overflow="fold")
+        table.add_column(escape(name), overflow="fold")
     for row in first:
         table.add_row(*(escape(_cell(row.get(name))) for name in names))
     out.print(table if first else "no rows")
@@ -120,6 +131,13 @@ class Bars:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total)
         self._bars.update(self._tasks[stage], completed=done, total=total)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for: SQL's sums are decimals, and a decimal is a number."""
+    if not isinstance(value, Decimal):
+        return str(value)
+    return int(value) if value == int(value) and abs(value) < 2**63 else float(value)
 
 
 def _counts(values: Mapping[str, int]) -> str:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from flows.options import Common, Rows, Run
 from infra.config import Config, PipelineConfig, StoreConfig
 from infra.settings import explain, read_config, read_environment
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import UsageError
 from pipeline.model import Space
 
 _ROW_FILES = (".csv", ".jsonl", ".ndjson", ".parquet")
@@ -21,6 +21,19 @@ _PLACES = {
     },
     "budget": {"usd": "budget_usd", "failures": "budget_failures"},
     "source": {"text": "text", "id": "id", "glob": "glob"},
+}
+_TOP = ("table", "engine", "workers", "delete_missing")
+
+# What a person calls the places of a form on the command line.
+_NAMES = {
+    "source.uri": "the source",
+    "embedding.provider": "--embedding",
+    **{
+        place: f"--{option.replace('_', '-')}"
+        for form, places in _PLACES.items()
+        for place, option in [(f"{form}.{field}", option) for field, option in places.items()]
+    },
+    **{option: f"--{option.replace('_', '-')}" for option in _TOP},
 }
 
 
@@ -41,7 +54,7 @@ def requested(name: str, run: Run, rows: Rows, config: Config) -> PipelineConfig
         given = {field: options[option] for field, option in places.items() if options[option] is not None}
         if given:
             values[form] = {**(values.get(form) or {}), **given}
-    for option in ("table", "engine", "workers", "delete_missing"):
+    for option in _TOP:
         if options[option] is not None:
             values[option] = options[option]
     if run.embedding:
@@ -51,7 +64,7 @@ def requested(name: str, run: Run, rows: Rows, config: Config) -> PipelineConfig
     try:
         return PipelineConfig.model_validate(values)
     except ValidationError as error:
-        raise (InputError if declared else UsageError)(explain(error)) from error
+        raise UsageError(explain(error, _NAMES)) from error
 
 
 def _given_in_place(source: str, run: Run, rows: Rows) -> dict[str, Any]:

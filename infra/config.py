@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.errors import InputError
+from pipeline.model import SplitterSpec
+
 _RESERVED = ("runs", "versions", "dead_letters")
 
 
@@ -15,7 +18,10 @@ class StoreConfig(_Form):
     """Where everything is kept."""
 
     uri: str = Field(
-        "./vecmill-data", title="Store", description="A folder, or a URL such as s3://bucket/prefix"
+        "./vecmill-data",
+        min_length=1,
+        title="Store",
+        description="A folder, or a URL such as s3://bucket/prefix",
     )
 
 
@@ -23,7 +29,7 @@ class SourceConfig(_Form):
     """Where documents come from."""
 
     kind: Literal["files", "rows"] = Field("files", title="Kind")
-    uri: str = Field(title="Source", description="A folder, a file or a glob")
+    uri: str = Field(min_length=1, title="Source", description="A folder, a file or a glob")
     glob: str | None = Field(None, title="Pattern", description="Restricts a folder, for example **/*.md")
     text: str | None = Field(None, title="Text", description='Rows: a column, or "Title: {title}; {body}"')
     id: str | None = Field(None, title="Id", description="Rows: the column that identifies a row")
@@ -32,6 +38,8 @@ class SourceConfig(_Form):
     def _rows_are_named(self) -> "SourceConfig":
         if self.kind == "rows" and not (self.text and self.id):
             raise ValueError("rows need `text` (a column or a template) and `id` (a column)")
+        if self.kind == "files" and (self.text or self.id):
+            raise ValueError('`text` and `id` are for rows; say kind = "rows", or leave them out')
         return self
 
 
@@ -42,6 +50,14 @@ class SplitterConfig(_Form):
     max_tokens: int = Field(256, ge=8, title="Tokens a chunk, at most")
     overlap_tokens: int = Field(0, ge=0, title="Tokens that neighbours share, at most")
     prefix_headings: bool = Field(True, title="Embed headings with the text", description="Markdown only")
+
+    @model_validator(mode="after")
+    def _spec_can_be_made(self) -> "SplitterConfig":
+        try:
+            SplitterSpec(**self.model_dump())
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class EmbeddingConfig(_Form):

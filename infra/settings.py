@@ -2,13 +2,16 @@
 
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from infra.config import Config
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StoreRefused
 from pipeline.model import Secret
 
 _FILE = "vecmill.toml"
@@ -18,13 +21,22 @@ _QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
-    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the log is on the dashboard
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "LANCE_LOG": "error",
     "TOKENIZERS_PARALLELISM": "true",
 }
+
+# What pydantic says in its own words, which name its classes.
+_SAID = {
+    "missing": "is missing",
+    "extra_forbidden": "is no key that vecmill knows",
+    "model_type": "must be a table, such as { key = value }",
+    "dict_type": "must be a table, such as { key = value }",
+}
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +74,17 @@ def be_quiet() -> None:
 
 
 def keep_prefect_in(folder: Path) -> None:
-    """Let Prefect's embedded server keep its database in a folder, unless somebody chose another."""
+    """Let Prefect's embedded server keep its database in a folder, unless somebody chose another.
+
+    Raises StoreRefused where the folder cannot be made: the server would only be seen not to start.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreRefused(f"{folder} cannot be made: {error.strerror}; name another --store") from error
     os.environ.setdefault("PREFECT_HOME", str(folder))
     os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "true")
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 
 
 def read_config(file: str | None, environment: Environment) -> Config:
@@ -79,7 +99,7 @@ def read_config(file: str | None, environment: Environment) -> Config:
             raise InputError(f"there is no configuration file {named}")
         return Config()
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = tomllib.loads(path.read_text("utf-8-sig"))
         config = Config.model_validate(values)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no valid TOML: {error}") from error
@@ -90,12 +110,19 @@ def read_config(file: str | None, environment: Environment) -> Config:
     return _anchored(config, path.parent)
 
 
-def explain(error: ValidationError) -> str:
-    """Say in one line what is wrong with a form, and where."""
-    return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'value'}: {problem['msg'].removeprefix('Value error, ')}"
-        for problem in error.errors()
-    )
+def explain(error: ValidationError, names: Mapping[str, str] = _NO_NAMES) -> str:
+    """Say in one line what is wrong with a form, and where; `names` says what a person calls a place."""
+    return "; ".join(_problem(details, names) for details in error.errors())
+
+
+def _problem(details: ErrorDetails, names: Mapping[str, str]) -> str:
+    path = ".".join(map(str, details["loc"]))
+    place, kind = names.get(path, path), details["type"]
+    if kind == "value_error":
+        return f"{place}: {details['msg']}".replace("Value error, ", "", 1).removeprefix(": ")
+    if kind in _SAID:
+        return f"{place} {_SAID[kind]}"
+    return f"{place} is {details['input']!r}: {details['msg']}"
 
 
 def _anchored(config: Config, folder: Path) -> Config:
@@ -110,4 +137,4 @@ def _anchored(config: Config, folder: Path) -> Config:
 
 
 def _at(folder: Path, uri: str) -> str:
-    return uri if "://" in uri else str(folder / Path(uri).expanduser())
+    return uri if "://" in uri else str(folder / os.path.expanduser(uri))  # noqa: PTH111 - knows "~name"

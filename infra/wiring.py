@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from infra.config import EmbeddingConfig, PipelineConfig, SplitterConfig
-from infra.settings import Environment, read_environment, read_secret
+from infra.settings import read_environment, read_secret
 from pipeline import ids
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
@@ -22,8 +22,11 @@ _LARGE = 200_000
 _MANY_CORES = 4
 
 
-def make_job(pipeline: PipelineConfig, store: str) -> Job:
-    """The job of a pipeline: what the form leaves open is taken from the table, or from the defaults."""
+def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
+    """The job of a pipeline: what the form leaves open is taken from the table, or from the defaults.
+
+    Raises InputError where a job that `pays` has no key to pay with.
+    """
     live = _live(store, pipeline.table)
     own = live.specs() if live else (DEFAULT_SPACE, _splitter(SplitterConfig(), pipeline))
     space = _space(pipeline.embedding) or own[0]
@@ -34,18 +37,18 @@ def make_job(pipeline: PipelineConfig, store: str) -> Job:
         source=SourceSpec(**pipeline.source.model_dump()),
         splitter=_splitter(pipeline.splitter, pipeline) if pipeline.splitter else own[1],
         space=space,
-        endpoint=make_endpoint(pipeline.embedding, space, read_environment()),
+        endpoint=make_endpoint(pipeline.embedding, space, pays=pays),
         budget=Budget(**pipeline.budget.model_dump()),
         delete_missing=pipeline.delete_missing,
     )
 
 
-def make_endpoint(embedding: EmbeddingConfig, space: Space, environment: Environment) -> Endpoint:
+def make_endpoint(embedding: EmbeddingConfig, space: Space, *, pays: bool = True) -> Endpoint:
     """How a space's provider is reached; the key comes from the environment and goes nowhere else."""
     remote = space.provider == "openai"
-    named = embedding.base_url or environment.openai_base_url
+    named = embedding.base_url or read_environment().openai_base_url
     key = read_secret(embedding.api_key_env) if remote else None
-    if remote and key is None and named is None:
+    if remote and pays and key is None and named is None:
         raise InputError(
             f"{space.name} needs an API key, and {embedding.api_key_env} is not set; "
             "set it, or name another variable with --api-key-env"

@@ -4,10 +4,9 @@ import re
 
 import lance
 import pyarrow as pa
-from lance.commit import CommitConflictError
 
 from pipeline import schema
-from pipeline.datasets import open_dataset
+from pipeline.datasets import create_dataset, lost_race, open_dataset
 from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
 
@@ -24,7 +23,9 @@ class VectorCache:
 
     def __init__(self, objects: Objects, space: Space) -> None:
         self._schema = schema.vectors(space.dimensions)
-        self.uri = objects.at(f"cache/{folder_name(space)}.lance")
+        self._objects = objects
+        self._path = f"cache/{folder_name(space)}.lance"
+        self.uri = objects.at(self._path)
 
     def open(self) -> lance.LanceDataset | None:
         """The dataset; None before the first vector."""
@@ -34,6 +35,8 @@ class VectorCache:
     def append(self, rows: pa.Table) -> None:
         """Take vectors in, durably."""
         with store_errors(self.uri):
+            if self.open() is None:
+                create_dataset(self._objects, self._path, self._schema.empty_table())
             lance.write_dataset(rows, self.uri, schema=self._schema, mode="append")
 
     def compact(self) -> None:
@@ -44,8 +47,9 @@ class VectorCache:
         with store_errors(self.uri):
             try:
                 dataset.optimize.compact_files()
-            except CommitConflictError:
-                return
+            except OSError as error:
+                if not lost_race(error):
+                    raise
 
 
 def folder_name(space: Space) -> str:

@@ -1,18 +1,64 @@
 """Lance datasets as the cache and the tables use them."""
 
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
 import lance
 import pyarrow as pa
 import pyarrow.compute as pc
+from lance.commit import CommitConflictError
+
+from pipeline.objects import Objects
+
+_CONFLICT = re.compile("conflict|concurrent", re.IGNORECASE)
 
 
 def open_dataset(uri: str, version: int | None = None) -> lance.LanceDataset | None:
-    """Open a Lance dataset at its newest version or at one given; None where there is none."""
+    """Open a Lance dataset at its newest version or at one given; None where there is none.
+
+    Raises OSError where what is there cannot be read.
+    """
     try:
         return lance.dataset(uri, version=version)
     except (ValueError, FileNotFoundError) as error:
         if "not found" in str(error).lower():
             return None
-        raise
+        raise OSError(str(error)) from error
+
+
+def create_dataset(objects: Objects, path: str, empty: pa.Table) -> None:
+    """Make an empty Lance dataset where there is none; other processes may be doing the same.
+
+    Of two racing creators Lance lets the later one overwrite the dataset, with all that was
+    appended to it meanwhile. So it is made aside, and its files are put in place only where there
+    are none: a dataset's manifest, which comes after its transaction, is what makes it exist.
+    """
+    with tempfile.TemporaryDirectory(prefix="vecmill-create-") as folder:
+        lance.write_dataset(empty, f"{folder}/new", mode="create")
+        aside = Objects(folder)
+        for made in aside.paths("new"):
+            objects.create(path + made.removeprefix("new"), aside.get(made) or b"")
+
+
+def lost_race(error: OSError) -> bool:
+    """Whether another commit to the same dataset came first.
+
+    Lance has a class for it, but not all of its operations use it.
+    """
+    return isinstance(error, CommitConflictError) or bool(_CONFLICT.search(str(error)))
+
+
+@contextmanager
+def set_operations() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB for joins over datasets; raises OSError where one of them cannot be read."""
+    try:
+        with duckdb.connect() as db:
+            yield db
+    except (duckdb.InvalidInputException, duckdb.OperationalError) as error:
+        raise OSError(str(error)) from error
 
 
 class VectorIndex:

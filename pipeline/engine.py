@@ -30,7 +30,7 @@ class InlineEngine:
             try:
                 while True:
                     room = job.endpoint.max_in_flight - len(flying)
-                    flying |= runner.run(_send(worker, list(islice(waiting, room))))
+                    runner.run(_send(worker, list(islice(waiting, room)), flying))
                     if not flying:
                         return
                     done, flying = runner.run(_first(flying))
@@ -50,8 +50,9 @@ async def _start(job: Job) -> Worker:
     return Worker.of(job, LocalLimiter(Quota(job.endpoint.rpm, job.endpoint.tpm)))
 
 
-async def _send(worker: Worker, requests: list[Request]) -> _Tasks:
-    return {asyncio.ensure_future(worker.embed(request)) for request in requests}
+async def _send(worker: Worker, requests: list[Request], flying: _Tasks) -> None:
+    # Handed over at once: a Ctrl-C that arrives now takes the place of what is returned.
+    flying.update(asyncio.ensure_future(worker.embed(request)) for request in requests)
 
 
 async def _first(flying: _Tasks) -> tuple[_Tasks, _Tasks]:
@@ -60,8 +61,7 @@ async def _first(flying: _Tasks) -> tuple[_Tasks, _Tasks]:
 
 async def _stop(worker: Worker, flying: _Tasks) -> None:
     """Send nothing more, but take in what is on its way."""
-    for task in flying - worker.sending:
-        task.cancel()
+    worker.stop(flying)
     with suppress(TimeoutError):
         await asyncio.wait_for(asyncio.gather(*flying, return_exceptions=True), _GRACE_SECONDS)
     await worker.close()

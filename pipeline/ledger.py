@@ -3,16 +3,14 @@
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.errors import InputError, VecmillError
+from pipeline.errors import InputError, StoreRefused, VecmillError
 from pipeline.model import Job
 from pipeline.objects import Objects
-from pipeline.staging import Staging
-
-_RECORD = "run"
+from pipeline.staging import RECORD, Staging
 
 
 class Ledger:
@@ -38,29 +36,28 @@ class Ledger:
             "report": None,
             "error": None,
         }
-        staging.write_json(_RECORD, record)
+        staging.write_json(RECORD, record)
         try:
             yield lambda report: record.update(report=report)
-            record["state"] = "finished"
         except BaseException as error:
-            record["state"] = "failed" if isinstance(error, Exception) else "cancelled"
-            record["error"] = _said(error, job)
+            state = "failed" if isinstance(error, Exception) else "cancelled"
+            record.update(state=state, error=_said(error, job), ended_at=_now())
+            with suppress(StoreRefused):  # what ended the run says more than that it cannot be recorded
+                staging.write_json(RECORD, record)
             raise
-        finally:
-            record["ended_at"] = _now()
-            staging.write_json(_RECORD, record)
+        record.update(state="finished", ended_at=_now())
+        staging.write_json(RECORD, record)
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, newest first; one whose process is gone without an end is `killed`."""
-        return [
-            _judged(record)
-            for run_id in reversed(self._objects.folders("runs"))
-            if (record := Staging(self._objects, run_id).read_json(_RECORD))
-        ]
+        run_ids = self._objects.folders("runs")
+        records = [Staging(self._objects, run_id).read_json(RECORD) for run_id in run_ids]
+        found = [_judged(record) for record in records if record]
+        return sorted(found, key=lambda record: str(record["started_at"]), reverse=True)
 
     def run(self, run_id: str) -> dict[str, Any]:
         """One run, with its dead letters."""
-        record = Staging(self._objects, run_id).read_json(_RECORD)
+        record = Staging(self._objects, run_id).read_json(RECORD)
         if record is None:
             raise InputError(f"there is no run {run_id!r}; vecmill runs lists them")
         return {**_judged(record), "dead_letters": Staging(self._objects, run_id).dead_letters()}

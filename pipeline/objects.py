@@ -41,12 +41,12 @@ class Objects:
 
     def put(self, path: str, data: bytes) -> None:
         """Write an object whole: written aside, then renamed."""
-        with store_errors(self.at(path)):
+        with self._errors(path):
             obstore.put(self._store, path, data)
 
     def create(self, path: str, data: bytes) -> bool:
         """Write an object only if there is none; says whether this call made it."""
-        with store_errors(self.at(path)):
+        with self._errors(path):
             try:
                 obstore.put(self._store, path, data, mode="create")
             except AlreadyExistsError:
@@ -55,7 +55,7 @@ class Objects:
 
     def get(self, path: str) -> bytes | None:
         """Read an object; None where there is none."""
-        with store_errors(self.at(path)):
+        with self._errors(path):
             try:
                 return bytes(obstore.get(self._store, path).bytes())
             except FileNotFoundError:
@@ -63,19 +63,27 @@ class Objects:
 
     def paths(self, prefix: str) -> list[str]:
         """The paths of all objects below a prefix, sorted."""
-        with store_errors(self.at(prefix)):
+        with self._errors(prefix):
             return sorted(meta["path"] for batch in obstore.list(self._store, prefix) for meta in batch)
 
     def folders(self, prefix: str) -> list[str]:
         """The names of the folders right below a prefix, sorted."""
-        with store_errors(self.at(prefix)):
+        with self._errors(prefix):
             found = obstore.list_with_delimiter(self._store, prefix)
         return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
 
     def delete(self, path: str) -> None:
         """Remove an object; another may have removed it already."""
-        with store_errors(self.at(path)), suppress(FileNotFoundError):
+        with self._errors(path), suppress(FileNotFoundError):
             obstore.delete(self._store, path)
+
+    @contextmanager
+    def _errors(self, path: str) -> Iterator[None]:
+        try:
+            with store_errors(self.at(path)):
+                yield
+        except ValueError as error:
+            raise InputError(f"{path!r} cannot be a path in a store: {error}") from error
 
 
 @contextmanager

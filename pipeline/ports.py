@@ -24,7 +24,7 @@ class Source(Protocol):
         """List every document, in a stable order; raise InputError where the source is not there."""
 
     def read(self, listed: Iterable[Listed]) -> Iterator[Document | DeadLetter]:
-        """Read the documents named, in the order given."""
+        """Read the documents named, in the source's own order."""
 
     def covers(self, uri: str) -> bool:
         """Whether a document with this URI would be listed here if it still existed."""

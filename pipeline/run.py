@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.cache import VectorCache
-from pipeline.errors import InputError, OverBudget
+from pipeline.errors import InputError, OverBudget, StoreRefused
 from pipeline.ledger import Ledger
 from pipeline.model import ChunkCounts, DocumentCounts, Job, Outcome, Plan
 from pipeline.objects import Objects
-from pipeline.ports import EngineFactory, Progress, Runner, run_here, silent
+from pipeline.ports import Engine, EngineFactory, Progress, Runner, run_here, silent
 from pipeline.prices import usd
 from pipeline.spool import Spool
 from pipeline.stages.assemble import assemble
@@ -25,6 +25,8 @@ from pipeline.stages.split import split
 from pipeline.stages.validate import validate
 from pipeline.staging import Staging, replaced_documents
 from pipeline.store.log import Log
+
+_ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +49,26 @@ class Report:
 
 
 @dataclass(slots=True)
-class _Stopwatch:
+class _Spent:
+    """What a run has spent, over all its rounds."""
+
+    outcome: Outcome = field(default_factory=lambda: Outcome(0))
     started: float = field(default_factory=time.monotonic)
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("list", "split", "plan", "embed", "assemble", "publish"), 0.0)
     )
 
     @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
+    def on(self, stage: str) -> Iterator[None]:
         began = time.monotonic()
         try:
             yield
         finally:
-            self.seconds[stage] = round(time.monotonic() - began, 3)
+            self.seconds[stage] += time.monotonic() - began
 
-    def total(self) -> dict[str, float]:
-        return {**self.seconds, "total": round(time.monotonic() - self.started, 3)}
+    def clock(self) -> dict[str, float]:
+        passed = {**self.seconds, "total": time.monotonic() - self.started}
+        return {stage: round(seconds, 3) for stage, seconds in passed.items()}
 
 
 def ingest(
@@ -70,15 +76,24 @@ def ingest(
 ) -> Report:
     """Run a job to a published version, or find that nothing has to change.
 
-    Raises a VecmillError by what went wrong; whatever was paid for is in the cache then.
+    Where another run's publish makes something else right, the stages begin again, and pay for
+    nothing twice. Raises a VecmillError by what went wrong; whatever was paid for is in the cache then.
     """
-    store = Objects(job.store, create=True)
+    store, spent = Objects(job.store, create=True), _Spent()
     with Ledger(store).recorded(job) as record:
-        context = _context(job, store, store, progress)
-        report = _ingest(context, engines, runner)
-        record(report.record())
-    if report.published:
-        context.staging.clear()
+        for _ in range(_ROUNDS):
+            context = _context(job, store, store, progress)
+            context.staging.restart()
+            report = _ingest(context, engines, runner, spent)
+            if report:
+                record(report.record())
+                break
+        else:
+            raise StoreRefused(
+                f"other runs changed the same documents of table {job.table!r} {_ROUNDS} times during this "
+                "run; run the same command again, it pays for nothing twice"
+            )
+    context.staging.clear()
     return report
 
 
@@ -116,14 +131,14 @@ def _check_specs(job: Job, space: Any, splitter: Any) -> None:
             )
 
 
-def _ingest(context: Context, engines: EngineFactory, runner: Runner) -> Report:
-    clock = _Stopwatch()
-    with clock("list"):
+def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Spent) -> Report | None:
+    """One round through the stages; None where another run's publish made it void."""
+    with spent.on("list"):
         runner(list_documents, context)
         documents = runner(diff, context)
-    with clock("split"):
+    with spent.on("split"):
         documents = runner(split, context, documents)
-    with clock("plan"):
+    with spent.on("plan"):
         _take_in_leftovers(context)
         planned = runner(plan, context, documents)
     if planned.over_budget:
@@ -131,17 +146,15 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner) -> Report:
             f"{planned.texts} texts ({planned.tokens} tokens) cost {planned.cost_usd:.4f} USD, the budget is "
             f"{context.job.budget.usd:.4f} USD; nothing was paid. Raise --budget-usd, or ingest less"
         )
-    outcome, published = Outcome(0), None
+    hits = max(0, planned.cache_hits - spent.outcome.texts)  # what an earlier round paid is no hit
+    published = None
     if not _nothing_to_do(context):
         with engines(planned.texts) as engine:
-            with clock("embed"):
-                if planned.texts:
-                    outcome = runner(embed, context, planned, engine)
-            with clock("assemble"):
-                runner(assemble, context, engine)
-                runner(validate, context)
-        with clock("publish"):
+            _prepare(context, planned, engine, runner, spent)
+        with spent.on("publish"):
             published = runner(publish, context, documents)
+        if published is None:
+            return None
     return Report(
         run_id=context.job.run_id,
         table=context.job.table,
@@ -149,10 +162,20 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner) -> Report:
         published=published is not None,
         documents=documents,
         chunks=published.chunks if published else ChunkCounts(),
-        embedding=_embedding(context.job, planned, outcome),
-        cost_usd=usd(context.job.space, outcome.tokens),
-        seconds=clock.total(),
+        embedding=_embedding(context.job, spent.outcome, hits),
+        cost_usd=usd(context.job.space, spent.outcome.tokens),
+        seconds=spent.clock(),
     )
+
+
+def _prepare(context: Context, planned: Plan, engine: Engine, runner: Runner, spent: _Spent) -> None:
+    """Embed, and stage what can be published."""
+    with spent.on("embed"):
+        if planned.texts:
+            spent.outcome += runner(embed, context, planned, engine)
+    with spent.on("assemble"):
+        runner(assemble, context, engine)
+        runner(validate, context)
 
 
 def _take_in_leftovers(context: Context) -> None:
@@ -165,13 +188,13 @@ def _nothing_to_do(context: Context) -> bool:
     return not len(replaced_documents(context.staging))
 
 
-def _embedding(job: Job, planned: Plan, outcome: Outcome) -> dict[str, Any]:
+def _embedding(job: Job, outcome: Outcome, hits: int) -> dict[str, Any]:
     return {
         "space": job.space.name,
         "texts": outcome.texts,
         "tokens": outcome.tokens,
         "requests": outcome.requests,
-        "cache_hits": planned.cache_hits,
+        "cache_hits": hits,
         "retries": outcome.retries,
         "paid_again": outcome.paid_again,
     }

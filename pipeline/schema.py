@@ -17,7 +17,10 @@ MANIFEST = pa.schema(
     ]
 )
 
-CHANGES = pa.schema([*MANIFEST, pa.field("known_hash", pa.string())])
+# What the table holds of a document that may have changed; null where it holds nothing.
+CHANGES = pa.schema([*MANIFEST, pa.field("known_hash", pa.string()), pa.field("known_uri", pa.string())])
+
+DOCUMENT_IDS = pa.schema([pa.field("doc_id", pa.string(), nullable=False)])
 
 _CHUNK = [
     pa.field("chunk_id", pa.string(), nullable=False),

@@ -2,7 +2,7 @@
 
 Each finished request is a file of its own, written aside and renamed, before it is reported: a
 killed run loses only what was in flight. Files are named by the texts they hold, so that whoever
-is given the same request again finds it done.
+is given the same request again finds it done. A file that a power cut left incomplete holds nothing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +16,7 @@ from pipeline.model import Outcome, Space
 from pipeline.objects import Objects
 from pipeline.ports import Vectors
 
+_SUFFIX = ".arrow"
 _OUTCOME = b"vecmill.outcome"
 _APPEND_BYTES = 64 * 2**20
 
@@ -35,7 +36,8 @@ class Spool:
         facts = {_OUTCOME: orjson.dumps(outcome)}
         batch = pa.RecordBatch.from_arrays(columns, schema=self._schema.with_metadata(facts))
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
+        # A file ends in a footer: of a stream, a part that ends with a message would pass for the whole.
+        with pa.ipc.new_file(sink, batch.schema) as writer:
             writer.write_batch(batch)
         name = self._name(hashes)
         self._objects.put(f"{self._folder}/{name}", sink.getvalue().to_pybytes())
@@ -43,22 +45,24 @@ class Spool:
 
     def find(self, hashes: Sequence[str]) -> Outcome | None:
         """What a request with these texts came to, if it was finished; None otherwise."""
-        data = self._objects.get(f"{self._folder}/{self._name(hashes)}")
-        if data is None:
+        name = self._name(hashes)
+        rows = self._read(name)
+        if not rows:
             return None
-        outcome = orjson.loads(pa.ipc.open_stream(data).schema.metadata[_OUTCOME])
-        return Outcome(**{**outcome, "rejected": (), "spooled": (self._name(hashes),)})
+        outcome = orjson.loads(rows.schema.metadata[_OUTCOME])
+        return Outcome(**{**outcome, "rejected": (), "spooled": (name,)})
 
     def names(self) -> list[str]:
         """The finished requests that are not in the cache yet."""
-        return [path.rpartition("/")[2] for path in self._objects.paths(self._folder)]
+        paths = self._objects.paths(self._folder)
+        return [path.rpartition("/")[2] for path in paths if path.endswith(_SUFFIX)]
 
     def rows(self, names: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
         """Read finished requests; what another sink has just taken in is left out."""
         for name in names:
-            data = self._objects.get(f"{self._folder}/{name}")
-            if data is not None:
-                yield name, pa.ipc.open_stream(data).read_all().cast(self._schema)
+            rows = self._read(name)
+            if rows is not None:
+                yield name, rows.cast(self._schema)
 
     def drain(self, cache: VectorCache, names: Sequence[str]) -> None:
         """Take finished requests into the cache: first the vectors durably, then the files away."""
@@ -73,10 +77,19 @@ class Spool:
         self._take_in(cache, taken, tables)
 
     def _take_in(self, cache: VectorCache, names: list[str], tables: list[pa.Table]) -> None:
-        if tables:
+        if any(map(len, tables)):
             cache.append(pa.concat_tables(tables))
         for name in names:
             self._objects.delete(f"{self._folder}/{name}")
 
+    def _read(self, name: str) -> pa.Table | None:
+        data = self._objects.get(f"{self._folder}/{name}")
+        if data is None:
+            return None
+        try:
+            return pa.ipc.open_file(data).read_all()
+        except pa.ArrowInvalid:
+            return self._schema.empty_table()
+
     def _name(self, hashes: Sequence[str]) -> str:
-        return f"{ids.digest(*hashes)}.arrow"
+        return f"{ids.digest(*hashes)}{_SUFFIX}"

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from pipeline.model import DeadLetter
 from pipeline.objects import Objects
 
+RECORD = "run"  # the JSON document that says how the run goes
+
 
 class Staging:
     """Reads and writes `runs/<run_id>/`; nothing in it is seen by readers of a table."""
@@ -52,6 +54,12 @@ class Staging:
         """Remove what only a run under way needs; records, plan and dead letters stay."""
         for path in self._objects.paths(self._folder):
             if path.endswith(".parquet"):
+                self._objects.delete(path)
+
+    def restart(self) -> None:
+        """Forget what the stages have left, so that they can begin again; the run's record stays."""
+        for path in self._objects.paths(self._folder):
+            if path != f"{self._folder}/{RECORD}.json":
                 self._objects.delete(path)
 
     def bury(self, stage: str, letters: Sequence[DeadLetter]) -> None:

@@ -45,9 +45,10 @@ def weights() -> npt.NDArray[np.float32]:
 def _read(name: str, sha256: str) -> bytes:
     # find_spec, since importing the package would run its own loader's imports.
     spec = importlib.util.find_spec("wordllama")
-    if spec is None or spec.origin is None:
+    path = Path(spec.origin).parent / name if spec and spec.origin else None
+    if path is None or not path.is_file():
         raise InputError("the embedded model is missing; install the package wordllama==0.4.0.post1")
-    data = (Path(spec.origin).parent / name).read_bytes()
+    data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise InputError(

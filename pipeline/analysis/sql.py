@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
-from threading import Timer
+from itertools import count
+from threading import Event, Timer
 from typing import Any
 
 import duckdb
@@ -29,6 +30,8 @@ _LOCKDOWN: dict[str, str | bool | int | float | list[str]] = {
 _SECONDS = 120
 _BATCH = 1000  # rows
 
+_ONLY_SELECT = "only a SELECT can be run: vecmill sql reads, it changes nothing"
+_QUERIES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 _TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
 _FORBIDDEN = re.compile(
     r"^(?:current_setting|getenv|getvariable|pg_|duckdb_|pragma_|read_|in_search_path)", re.I
@@ -85,32 +88,72 @@ _VERSIONS = pa.schema(
 SYSTEM_VIEWS = ("runs", "dead_letters", "versions")
 
 
-def query(store: Objects, sql: str) -> Iterator[dict[str, Any]]:
+def query(store: Objects, sql: str, *, seconds: float = _SECONDS) -> Iterator[dict[str, Any]]:
     """Run one SELECT; gives its rows.
 
     Each table is a view under its name, its version n under "name@n"; beside them stand runs,
-    dead_letters and versions. Raises InputError for anything but one SELECT over these.
+    dead_letters and versions. Raises InputError for anything but one SELECT over these, and for one
+    that takes longer than `seconds`.
     """
+    late = Event()
     with duckdb.connect(config=_LOCKDOWN) as db:
         for name in _tables_named(db, sql):
             db.register(name, _view(store, name))
-        watch = Timer(_SECONDS, db.interrupt)
+
+        def stop() -> None:
+            late.set()
+            db.interrupt()
+
+        watch = Timer(seconds, stop)
+        watch.daemon = True
         watch.start()
         try:
-            for batch in db.sql(sql).to_arrow_reader(_BATCH):
-                yield from batch.to_pylist()
-        except duckdb.InterruptException:
-            raise InputError(
-                f"the query took longer than {_SECONDS} s and was stopped; ask for less"
-            ) from None
-        except (duckdb.Error, pa.ArrowException, AttributeError) as error:
+            reader = db.sql(sql).to_arrow_reader(_BATCH)
+            names = _distinct(reader.schema.names)
+            for batch in reader:
+                yield from batch.rename_columns(names).to_pylist()
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            if late.is_set():
+                raise InputError(
+                    f"the query took longer than {seconds:g} s and was stopped; ask for less"
+                ) from None
             raise InputError(f"the query failed: {error}") from error
         finally:
             watch.cancel()
 
 
+def _distinct(names: list[str]) -> list[str]:
+    """Number the columns that share a name, so that a row can be an object with all of them."""
+    taken: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{number}" for number in count(1))
+        taken.append(name if name not in taken else next(n for n in numbered if n not in (*taken, *names)))
+    return taken
+
+
 def _tables_named(db: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     """The tables that a query reads; raises InputError where it does more than read them."""
+    internal = db.execute("select view_name from duckdb_views() where schema_name in ('main', 'pg_catalog')")
+    built_in = {name for (name,) in internal.fetchall()}
+    named = set[str]()
+    for node, defined in _nodes(_parsed(db, sql)):
+        _check_function(node)
+        kind = str(node.get("type"))
+        if kind.endswith("_NODE") and kind not in _QUERIES:
+            raise InputError(_ONLY_SELECT)  # a WITH clause can hold COPY, INSERT and the like
+        if kind == "SHOW_REF" and node.get("table_name"):
+            raise InputError("SHOW and DESCRIBE of a name are not supported; use DESCRIBE (SELECT …)")
+        if kind == "BASE_TABLE":
+            path = node["qualified_name"]["path"]
+            if path[-1].lower() in built_in:
+                raise InputError(f"{path[-1]} is DuckDB's own, and not allowed here")
+            if len(path) > 1 or path[0].lower() not in defined:
+                named.add(".".join(path))
+    return named
+
+
+def _parsed(db: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    """The syntax tree of one SELECT; raises InputError for anything else."""
     try:
         serialised = db.execute("select json_serialize_sql(?)", [sql]).fetchall()
     except duckdb.Error as error:
@@ -119,19 +162,10 @@ def _tables_named(db: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     if tree["error"]:
         if tree.get("error_type") == "parser":
             raise InputError(f"the query cannot be read: {tree['error_message']}")
-        raise InputError("only a SELECT can be run: vecmill sql reads, it changes nothing")
+        raise InputError(_ONLY_SELECT)
     if len(tree["statements"]) != 1:
         raise InputError(f"one SELECT at a time, not {len(tree['statements'])} statements")
-    named, defined = set[str](), set[str]()
-    for node in _nodes(tree):
-        if node.get("type") == "BASE_TABLE":
-            named.add(".".join(node["qualified_name"]["path"]))
-        elif node.get("type") == "SHOW_REF" and node.get("table_name"):
-            raise InputError("SHOW and DESCRIBE of a name are not supported; use DESCRIBE (SELECT …)")
-        elif "cte_map" in node:
-            defined |= {entry["key"] for entry in node["cte_map"]["map"]}
-        _check_function(node)
-    return named - defined
+    return tree
 
 
 def _check_function(node: dict[str, Any]) -> None:
@@ -144,15 +178,22 @@ def _check_function(node: dict[str, Any]) -> None:
         raise InputError(f"the function {node['function_name']} is not allowed here")
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    waiting = [tree]
+def _nodes(tree: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
+    """Every node of a syntax tree, with the names that WITH clauses define where it stands."""
+    waiting: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
     while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            yield node
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
+        node, defined = waiting.pop()
+        if isinstance(node, list):
+            waiting.extend((part, defined) for part in node)
+        elif isinstance(node, dict):
+            for entry in node.get("cte_map", {}).get("map", ()):
+                # A clause sees those before it, and itself only where it is recursive.
+                own = defined | {entry["key"].lower()}
+                recursive = entry["value"]["query_node"]["type"] == "RECURSIVE_CTE_NODE"
+                waiting.append((entry["value"], own if recursive else defined))
+                defined = own
+            yield node, defined
+            waiting.extend((part, defined) for name, part in node.items() if name != "cte_map")
 
 
 def _view(store: Objects, name: str) -> Any:

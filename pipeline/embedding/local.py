@@ -31,7 +31,10 @@ class LocalProvider:
         """Nothing is held open."""
 
     def _embed(self, texts: Sequence[str]) -> Embedded:
-        encodings = wordllama.tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)
+        try:
+            encodings = wordllama.tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)
+        except TypeError:
+            raise Rejected("the text has lone surrogates, which are no characters") from None
         lengths = np.array([len(encoding) for encoding in encodings])
         if not lengths.all():
             raise Rejected("the text is empty")

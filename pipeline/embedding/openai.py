@@ -1,9 +1,11 @@
 """Any endpoint that speaks OpenAI's embeddings protocol, through the openai SDK."""
 
+import asyncio
 import base64
-import binascii
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import numpy as np
@@ -32,7 +34,13 @@ _NATIVE_DIMENSIONS = {
     "text-embedding-3-large": 3072,
     "text-embedding-ada-002": 1536,
 }
+_URL = "https://api.openai.com/v1"
 _LOCAL_SERVERS_KEY = "none"  # the SDK insists on a key; servers on one's own machine ask for none
+_CONNECT_SECONDS = 10.0
+
+# All that the SDK, the transport beneath it and the operating system raise for a request.
+_FOREIGN = (openai.OpenAIError, aiohttp.ClientError, OSError)
+_UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 class OpenAIProvider:
@@ -49,72 +57,85 @@ class OpenAIProvider:
         native = _NATIVE_DIMENSIONS.get(space.model)
         if native and space.dimensions > native:
             raise InputError(f"{space.model} has {native} dimensions; {space.name} asks for more")
+        key = endpoint.api_key or _LOCAL_SERVERS_KEY
+        if not (key.isascii() and key.isprintable()):
+            raise InputError("the API key has a line break or letters that no key has; copy it once more")
         self._space = space
         self._endpoint = endpoint
-        self._where = endpoint.base_url or "OpenAI"
+        self._where = _checked(endpoint.base_url or _URL)
         # Models without Matryoshka training refuse the parameter: it is sent only where it matters.
         self._dimensions = {} if native == space.dimensions else {"dimensions": space.dimensions}
+        # The whole attempt is timed below: the transport would begin anew with each byte that arrives.
         self._client = openai.AsyncOpenAI(
-            api_key=endpoint.api_key or _LOCAL_SERVERS_KEY,
-            base_url=endpoint.base_url,
-            timeout=endpoint.timeout,
+            api_key=key,
+            base_url=self._where,
+            timeout=openai.Timeout(None, connect=min(_CONNECT_SECONDS, endpoint.timeout)),
             max_retries=0,
             http_client=openai.DefaultAioHttpClient(),
         )
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Embed texts in one request."""
-        prefix = self._space.document_prefix
-        try:
-            response = await self._client.embeddings.with_raw_response.create(
-                model=self._space.model,
-                input=[prefix + text for text in texts],
-                encoding_format="base64",
-                extra_body=self._dimensions,
-            )
-            body = response.content
-        except (openai.OpenAIError, aiohttp.ClientError, TimeoutError) as error:
-            raise self._translated(error) from None
-        return self._read(body, len(texts))
+        return self._read(await self._post(texts), len(texts))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    async def _post(self, texts: Sequence[str]) -> bytes:
+        failure: RequestFailed | ProviderRefused
+        try:
+            async with asyncio.timeout(self._endpoint.timeout):
+                response = await self._client.embeddings.with_raw_response.create(
+                    model=self._space.model,
+                    input=list(texts),
+                    encoding_format="base64",
+                    extra_body=self._dimensions,
+                )
+            return response.content
+        except _FOREIGN as error:
+            failure = self._translated(error)
+        except UnicodeEncodeError:
+            failure = Rejected("the text has lone surrogates, which are no characters")
+        # Out here, since what the SDK raises holds the request, and with it the key: our error must
+        # not lead to it.
+        raise failure
 
     def _read(self, body: bytes, texts: int) -> Embedded:
         """Decode an answer; anything unexpected in it is a Retryable."""
         try:
             answer = orjson.loads(body)
             data = answer["data"]
-            order = [item["index"] for item in data]
-            rows = [_vector(item["embedding"]) for item in data]
-            tokens = int(answer.get("usage", {}).get("total_tokens", 0))
-            if sorted(order) != list(range(texts)):
-                raise ValueError(f"it answers {len(data)} of {texts} inputs")
-            matrix = np.empty((texts, len(rows[0])), dtype=np.float32)
-            for index, row in zip(order, rows, strict=True):
-                matrix[index] = row
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, binascii.Error) as error:
-            raise Retryable(f"the answer is unusable: {error}", perhaps_billed=True) from None
-        return Embedded(normalised(matrix, texts, self._space.dimensions), tokens)
+            found = {item["index"]: item["embedding"] for item in data}
+            if len(data) != texts or found.keys() != set(range(texts)):
+                raise ValueError(f"it has {len(data)} vectors for {texts} texts, or misnumbers them")
+            # Stacked rather than assigned: numpy would stretch a single number over a whole row.
+            matrix = np.stack([_vector(found[index]) for index in range(texts)])
+            tokens = int((answer.get("usage") or {}).get("total_tokens") or 0)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = self._scrubbed(f"the answer is unusable: {error}")
+        else:
+            return Embedded(normalised(matrix, texts, self._space.dimensions), tokens)
+        raise Retryable(reason, perhaps_billed=True)
 
     def _translated(self, error: Exception) -> RequestFailed | ProviderRefused:
         """Our own error for each that the SDK, or the transport beneath it, raises.
 
         The transport reports resets, refused connections and time-outs all as time-outs; only the
-        root cause tells them apart.
+        causes tell them apart.
         """
         if isinstance(error, openai.APIStatusError):
             return self._refused(error)
-        cause = _root(error)
-        said = self._scrubbed(str(cause)) or type(cause).__name__
-        if isinstance(cause, aiohttp.ClientConnectorError):
-            return Unreachable(f"no connection to {self._where}: {said}")
-        if isinstance(cause, TimeoutError):
+        causes = list(_causes(error))
+        for cause in causes:
+            if isinstance(cause, _UNSENT):
+                return Unreachable(f"no connection to {self._where}: {self._scrubbed(str(cause))}")
+        if isinstance(error, TimeoutError):
             return Retryable(
                 f"{self._where} did not answer in {self._endpoint.timeout:g} s", perhaps_billed=True
             )
-        return Retryable(f"{self._where} broke off or gave no usable answer: {said}", perhaps_billed=True)
+        last = type(causes[-1]).__name__
+        return Retryable(f"{self._where} broke off, or does not speak HTTP ({last})", perhaps_billed=True)
 
     def _refused(self, error: openai.APIStatusError) -> RequestFailed | ProviderRefused:
         status, said, where = error.status_code, self._scrubbed(error.message), self._where
@@ -123,17 +144,20 @@ class OpenAIProvider:
                 f"{where} refuses the key ({status}); check it and the model {self._space.model}"
             )
         if status == 404:
-            return ProviderRefused(f"{where} knows no model {self._space.model!r} (404): {said}")
-        if status == 429 and error.code == "insufficient_quota":
-            return ProviderRefused(f"the quota of this key at {where} is used up; raise it, then run again")
-        if status == 429:
-            return Throttled(
-                f"{where} limits the rate (429)", retry_after=_retry_after(error.response.headers)
+            return ProviderRefused(
+                f"{where} has no embeddings of {self._space.model!r} (404); check the address and the "
+                f"model: {said}"
             )
+        if status == 429 and "insufficient_quota" in (error.code, error.type):
+            return ProviderRefused(f"the quota of this key at {where} is used up; raise it, then run again")
+        asked = _retry_after(error.response.headers)
+        if status == 429:
+            wait = "" if asked is None else f", for {asked:g} s"
+            return Throttled(f"{where} limits the rate (429){wait}", retry_after=asked)
         if status in (400, 413, 422):
             return Rejected(f"{where} rejects the input ({status}): {said}")
         if status == 408 or status == 409 or status >= 500:
-            return Retryable(f"{where} answers {status}", retry_after=_retry_after(error.response.headers))
+            return Retryable(f"{where} answers {status}", retry_after=asked)
         return ProviderRefused(f"{where} answers {status}: {said}")
 
     def _scrubbed(self, message: str) -> str:
@@ -142,24 +166,43 @@ class OpenAIProvider:
         return (message.replace(key, "***") if key else message)[:300]
 
 
-def _root(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
+def _checked(url: str) -> str:
+    """The URL of an endpoint; raises InputError where no request could go there."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        fine = parts.scheme in ("http", "https") and host and parts.port != 0 and url.isprintable()
+    except ValueError:
+        fine = False
+    if not fine or " " in url or "@" in parts.netloc:
+        raise InputError(
+            f"{url.rpartition('@')[2]!r} is no endpoint; write --base-url http://host:port/v1, "
+            "with no user or password in it"
+        )
+    return url
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
         error = error.__cause__
-    return error
 
 
 def _vector(value: Any) -> npt.NDArray[np.float32]:
     """One embedding: base64 of little-endian float32, or a list from servers that ignore the format."""
     if isinstance(value, str):
         return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
-    return np.asarray(value, dtype=np.float32)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, which is refused like any other
+        return np.asarray(value, dtype=np.float32)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the endpoint asks to wait: `retry-after-ms` is the finer of the two headers."""
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(headers[name]) / scale)
+            seconds = float(headers[name]) / scale
         except (KeyError, ValueError):
             continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
     return None

@@ -1,5 +1,6 @@
 """The one retry loop: bounded by time, jittered, and it waits for what the endpoint asks."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -23,37 +24,54 @@ class Attempted:
     perhaps_billed: int  # failed attempts that the provider may have charged for
 
 
+async def _at_once() -> None:
+    """Nobody has to be waited for."""
+
+
 class Retrier:
     """Repeats attempts at one endpoint while they raise Retryable, within its patience."""
 
-    def __init__(self, patience: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        patience: float,
+        sleep: Callable[[float], Awaitable[None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._patience = patience  # seconds a request may take with all its attempts
         self._sleep = sleep
+        self._clock = clock
         self._contacted = False
 
-    async def run(self, attempt: Callable[[], Awaitable[Embedded]]) -> Attempted:
-        """Repeat an attempt until it succeeds.
+    async def run(
+        self, attempt: Callable[[], Awaitable[Embedded]], turn: Callable[[], Awaitable[None]] = _at_once
+    ) -> Attempted:
+        """Repeat an attempt until it succeeds; before each one, wait for its turn.
 
+        The time until its turn tries nobody's patience: that is our own quota, not the endpoint.
         Raises ProviderRefused with the last reason where patience ends, and whatever else the
         attempt raises at once.
         """
-        billed = 0
+        taken = _Taken()
 
-        def note(state: RetryCallState) -> None:
-            nonlocal billed
-            error = _error(state)
-            billed += isinstance(error, Retryable) and error.perhaps_billed
+        async def timed() -> Embedded:
+            await turn()
+            began = self._clock()
+            try:
+                return await self._watched(attempt)
+            finally:
+                taken.seconds += self._clock() - began
 
         loop = AsyncRetrying(
             retry=retry_if_exception_type(Retryable),
             wait=_wait,
-            stop=self._too_late,
+            stop=lambda state: taken.seconds + state.upcoming_sleep > self._allowed,
             sleep=self._sleep,
-            after=note,
-            retry_error_callback=self._give_up,
+            after=taken.count,
+            before_sleep=taken.wait,
+            retry_error_callback=taken.give_up,
         )
-        answer: Embedded = await loop(self._watched, attempt)
-        return Attempted(answer, loop.statistics["attempt_number"] - 1, billed)
+        answer: Embedded = await loop(timed)
+        return Attempted(answer, loop.statistics["attempt_number"] - 1, taken.perhaps_billed)
 
     async def _watched(self, attempt: Callable[[], Awaitable[Embedded]]) -> Embedded:
         try:
@@ -66,17 +84,32 @@ class Retrier:
         self._contacted = True
         return answer
 
-    def _too_late(self, state: RetryCallState) -> bool:
-        return (state.seconds_since_start or 0.0) + state.upcoming_sleep > self._allowed
-
     @property
     def _allowed(self) -> float:
         return self._patience if self._contacted else min(self._patience, _FIRST_CONTACT_SECONDS)
 
-    def _give_up(self, state: RetryCallState) -> Embedded:
+
+@dataclass(slots=True)
+class _Taken:
+    """What one request has taken so far."""
+
+    seconds: float = 0.0  # in attempts, and between them
+    perhaps_billed: int = 0  # attempts
+
+    def count(self, state: RetryCallState) -> None:
+        """Count a failed attempt."""
+        error = _error(state)
+        self.perhaps_billed += isinstance(error, Retryable) and error.perhaps_billed
+
+    def wait(self, state: RetryCallState) -> None:
+        """Count the wait before the next attempt."""
+        self.seconds += state.upcoming_sleep
+
+    def give_up(self, state: RetryCallState) -> Embedded:
+        """End the run: patience is over."""
         error = _error(state)
         raise ProviderRefused(
-            f"gave up after {state.attempt_number} attempts in {self._allowed:g} s: {error}. "
+            f"gave up at attempt {state.attempt_number}, after {self.seconds:.0f} s: {error}. "
             "What was paid is kept; run the same command again"
         ) from error
 

@@ -14,9 +14,9 @@ def normalised(vectors: npt.NDArray[np.floating], texts: int, dimensions: int) -
     one asked for, or a value is not finite, or a row is all zeros.
     """
     if vectors.shape != (texts, dimensions):
-        rows, columns = vectors.shape
+        shape = " x ".join(map(str, vectors.shape))
         raise Retryable(
-            f"the answer has {rows} vectors of {columns} dimensions for {texts} texts of {dimensions}",
+            f"the answer has {shape} numbers; {texts} x {dimensions} are {texts} vectors of the space",
             perhaps_billed=True,
         )
     wide = vectors.astype(np.float64)

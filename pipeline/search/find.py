@@ -1,6 +1,7 @@
 """One search: the version, the query's vector, and the mode that ranks."""
 
 import asyncio
+import re
 
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Retrier
@@ -13,6 +14,7 @@ from pipeline.store.log import Log
 from pipeline.store.table import open_version
 
 _PATIENCE = 20.0  # seconds: a person waits for the answer
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def search(
@@ -37,6 +39,8 @@ def search(
         raise InputError(f"there is no search mode {mode!r}; choose one of {', '.join(MODES)}")
     if not query.strip():
         raise InputError("the query is empty; say what to look for")
+    if _LONE_SURROGATE.search(query):  # what a command line makes of bytes that are no UTF-8
+        raise InputError("the query is not UTF-8; is the terminal's encoding another one?")
     if top_k < 1:
         raise InputError(f"--top-k is {top_k}; it must be at least 1")
     entry = Log(store, table).at(at)
@@ -46,8 +50,11 @@ def search(
             f"table {table!r} is of the embedding space {own.name}, the query asks for {space.name}; "
             "vectors of two spaces cannot be compared"
         )
+    if not entry.chunks:
+        return []
     vector = None if mode == "text" else asyncio.run(_embedded(own, endpoint, query))
-    return MODES[mode](Question(open_version(store, table, entry), query, vector, top_k, where))
+    dataset = open_version(store, table, entry)
+    return MODES[mode](Question(dataset, query, vector, min(top_k, entry.chunks), where))
 
 
 async def _embedded(space: Space, endpoint: Endpoint, query: str) -> Vectors:

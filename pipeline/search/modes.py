@@ -1,20 +1,20 @@
 """The ways to rank chunks for a query: by vector, by text, by both, or by a funnel of prefixes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StoreRefused
 from pipeline.ports import Vectors
 
 _FOUND = ["chunk_id", "doc_id", "uri", "start", "end", "heading_path", "text"]
 
-# Reciprocal rank fusion's constant, from Cormack, Clarke and Buettcher (SIGIR 2009).
-_RRF = 60
-_CANDIDATES = 5  # times top_k, taken from each ranking that is fused
+# Taken from each ranking that is fused, at least: a number of its own, so that the first hits are the
+# same however many are asked for.
+_CANDIDATES = 100
 _FUNNEL_DIMENSIONS = 64
 _FUNNEL_SHORTLIST = 20  # times top_k
 
@@ -57,16 +57,18 @@ def by_text(question: Question) -> Hits:
 
 
 def by_both(question: Question) -> Hits:
-    """Fuse the two rankings by reciprocal rank."""
-    wider = Question(
-        question.dataset, question.text, question.vector, question.top_k * _CANDIDATES, question.where
-    )
+    """Add up the two rankings' scores, each scaled to 0..1 over its candidates, with equal weights.
+
+    Scores say more than ranks: on JSQuAD and Cranfield this beats reciprocal rank fusion or equals
+    it, as in Bruch, Gai and Ingber, An Analysis of Fusion Functions for Hybrid Retrieval (TOIS 2023).
+    """
+    wider = replace(question, top_k=max(question.top_k, _CANDIDATES))
     fused: dict[str, dict[str, Any]] = {}
     for ranking in (by_vector(wider), by_text(wider)):
-        for rank, hit in enumerate(ranking, start=1):
+        for hit, share in zip(ranking, _scaled([hit["score"] for hit in ranking]), strict=True):
             known = fused.setdefault(hit["chunk_id"], {**hit, "score": 0.0})
             known.update({name: value for name, value in hit.items() if name != "score"})
-            known["score"] += 1 / (_RRF + rank)
+            known["score"] += share / 2
     return sorted(fused.values(), key=lambda hit: (-hit["score"], hit["chunk_id"]))[: question.top_k]
 
 
@@ -99,17 +101,26 @@ MODES: dict[str, Callable[[Question], Hits]] = {
 
 
 def _scan(question: Question, columns: list[str], **options: Any) -> pa.Table:
+    filtered = question.where is not None
     try:
         rows: pa.Table = question.dataset.to_table(
-            columns=columns, filter=question.where, prefilter=bool(question.where), **options
+            columns=columns, filter=question.where, prefilter=filtered, **options
         )
     except (ValueError, OSError) as error:
-        if not question.where:
-            raise
+        if not filtered:
+            raise StoreRefused(
+                f"{question.dataset.uri} cannot be searched: {str(error).splitlines()[0]}"
+            ) from error
         raise InputError(
             f"--where {question.where!r} cannot be used: {str(error).splitlines()[0]}"
         ) from error
     return rows
+
+
+def _scaled(scores: list[float]) -> list[float]:
+    """The best of a ranking to 1, its last to 0."""
+    best, last = max(scores, default=0.0), min(scores, default=0.0)
+    return [(score - last) / (best - last) if best > last else 1.0 for score in scores]
 
 
 def _best(scores: Any, count: int) -> Any:

@@ -1,6 +1,8 @@
 """Files of Markdown, text and HTML."""
 
+import stat
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.model import DeadLetter, Document, Listed, SourceSpec
@@ -23,17 +25,15 @@ class FileSource:
         for relative, path in self._paths.find():
             found = True
             try:
-                relative.encode()
-                status = path.stat()
-            except (OSError, UnicodeEncodeError) as error:
+                yield Listed(_utf8(relative), file_uri(path), _token(path))
+            except (OSError, InputError) as error:
                 name = relative.encode("utf-8", "backslashreplace").decode()
-                yield DeadLetter(name, self._spec.uri, "list", _reason(error))
-                continue
-            yield Listed(relative, file_uri(path), f"{status.st_size}-{status.st_mtime_ns}")
+                yield DeadLetter(name, file_uri(path), "list", _reason(error))
         if not found:
             raise InputError(
                 f"{self._spec.uri} holds no documents ({', '.join(self._paths.patterns)}); "
-                "nothing was changed. Name another folder, or say with --glob which files are meant"
+                "nothing was changed. Name another folder, or say with --glob which files are meant; "
+                "rows of CSV, JSON lines and Parquet need --text and --id"
             )
 
     def read(self, listed: Iterable[Listed]) -> Iterator[Document | DeadLetter]:
@@ -52,7 +52,20 @@ class FileSource:
         return self._paths.covers(uri)
 
 
+def _utf8(name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InputError("has a name that is not UTF-8; rename it") from None
+    return name
+
+
+def _token(path: Path) -> str:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("is no regular file")  # reading a pipe would wait for ever
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
 def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeEncodeError):
-        return "the file's name is not UTF-8; rename it"
     return f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)

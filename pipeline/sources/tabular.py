@@ -2,10 +2,11 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import pyarrow as pa
@@ -14,14 +15,15 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError
 
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")  # what "surrogateescape" makes of a byte that is no UTF-8
+_BOM = b"\xef\xbb\xbf"
 _BATCH = 4096  # rows of Parquet decoded at once
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: its number in the file, counted from 1, and its values by column."""
+    """A row: where a person finds it, "line 3" of a text or "row 3" of Parquet, and its values by column."""
 
-    number: int
+    place: str
     values: dict[str, Any]
 
 
@@ -29,84 +31,136 @@ class Row:
 class BadRow:
     """A row that cannot be read, and why."""
 
-    number: int
+    place: str
     reason: str
 
 
 def columns_of(path: Path) -> list[str] | None:
     """A file's columns; None for JSON lines, where each row has its own."""
     suffix = path.suffix.lower()
-    try:
+    with _file_errors(path):
         if suffix == ".csv":
-            with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-                return next(csv.reader(file), [])
+            with _open_csv(path) as file:
+                return _header(path, csv.reader(file, strict=True))
         if suffix == ".parquet":
             return list(pq.read_schema(path).names)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    if suffix not in (".jsonl", ".ndjson"):
-        raise InputError(f"{path} holds no rows; use .csv, .jsonl, .ndjson or .parquet")
+    if suffix not in _READERS:
+        raise InputError(f"{path} holds no rows; use {', '.join(_READERS)}")
     return None
 
 
-def read_rows(path: Path, text_columns: Sequence[str]) -> Iterator[Row | BadRow]:
+def read_rows(path: Path, needed: Collection[str]) -> Iterator[Row | BadRow]:
     """Read a file's rows by its name's ending.
 
-    Of Parquet, nested columns are read only where the text needs them.
+    Of Parquet, nested columns are read only where they are needed.
     """
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".csv":
-            yield from _csv(path)
-        elif suffix == ".parquet":
-            yield from _parquet(path, text_columns)
-        else:
-            yield from _json_lines(path)
-    except (OSError, pa.ArrowException, csv.Error) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    with _file_errors(path):
+        yield from _READERS[path.suffix.lower()](path, needed)
 
 
-def _csv(path: Path) -> Iterator[Row | BadRow]:
-    csv.field_size_limit(2**31 - 1)
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        for number, values in enumerate(reader, start=1):
+def _csv(path: Path, _: Collection[str]) -> Iterator[Row | BadRow]:
+    with _open_csv(path) as file:
+        # Not strict, an open quote would swallow the rows after it, and they would pass for deleted.
+        reader = csv.reader(file, strict=True)
+        header = _header(path, reader)
+        while True:
+            place = f"line {reader.line_num + 1}"
+            try:
+                values = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield BadRow(place, f"{place} is no CSV: {error}")
+                continue
             if not values:
                 continue
             if len(values) != len(header):
-                yield BadRow(number, f"row {number} has {len(values)} values for {len(header)} columns")
+                yield BadRow(place, f"{place} has {len(values)} values for {len(header)} columns")
             elif any(map(_ESCAPED_BYTE.search, values)):
-                yield BadRow(number, f"row {number} is not UTF-8")
+                yield BadRow(place, f"{place} is not UTF-8")
             else:
-                yield Row(number, dict(zip(header, values, strict=True)))
+                yield Row(place, dict(zip(header, values, strict=True)))
 
 
-def _json_lines(path: Path) -> Iterator[Row | BadRow]:
+def _open_csv(path: Path) -> TextIO:
+    csv.field_size_limit(2**31 - 1)
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
+    header = next(reader, [])
+    if not header:
+        raise InputError(f"{path} has no header: its first line is empty; it names the columns")
+    if any(map(_ESCAPED_BYTE.search, header)):
+        raise InputError(f"{path} is not UTF-8; convert it, for example with iconv -f SHIFT_JIS -t UTF-8")
+    return header
+
+
+def _json_lines(path: Path, _: Collection[str]) -> Iterator[Row | BadRow]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if not line.strip():
+            place, data = f"line {number}", line.removeprefix(_BOM)
+            if not data.strip():
                 continue
             try:
-                values = orjson.loads(line)
+                values = orjson.loads(data)
             except orjson.JSONDecodeError as error:
-                yield BadRow(number, f"line {number} is no JSON: {error.msg}")
+                yield BadRow(place, f"{place} is no JSON: {error.msg}")
                 continue
             if isinstance(values, dict):
-                yield Row(number, values)
+                yield Row(place, values)
             else:
-                yield BadRow(number, f"line {number} is no JSON object")
+                yield BadRow(place, f"{place} is no JSON object")
 
 
-def _parquet(path: Path, text_columns: Sequence[str]) -> Iterator[Row | BadRow]:
+def _parquet(path: Path, needed: Collection[str]) -> Iterator[Row | BadRow]:
     with pq.ParquetFile(path) as file:
-        columns = [
-            field.name
+        fields = [
+            pa.field(field.name, _readable(field.type, field.name in needed))
             for field in file.schema_arrow
-            if field.name in text_columns or not pa.types.is_nested(field.type)
+            if field.name in needed or not pa.types.is_nested(field.type)
         ]
         number = 0
-        for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
-            for values in batch.to_pylist():
+        for batch in file.iter_batches(batch_size=_BATCH, columns=[field.name for field in fields]):
+            for values in _values(batch.cast(pa.schema(fields), safe=False)):
                 number += 1
-                yield Row(number, values)
+                place = f"row {number}"
+                if isinstance(values, dict):
+                    yield Row(place, values)
+                else:
+                    yield BadRow(place, f"{place} cannot be read: {values}")
+
+
+def _readable(kind: pa.DataType, needed: bool) -> pa.DataType:
+    """The type to read a column as: Python has no nanoseconds, and some writers leave text unmarked."""
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return pa.timestamp("us", kind.tz)
+    return pa.string() if needed and pa.types.is_binary(kind) else kind
+
+
+def _values(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | Exception]:
+    """The rows of a batch, an exception for each that Python cannot hold: a year 10000, text in no UTF-8."""
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError):
+        for number in range(len(batch)):
+            try:
+                yield batch.slice(number, 1).to_pylist()[0]
+            except (ValueError, OverflowError) as error:
+                yield error
+
+
+_READERS: dict[str, Callable[[Path, Collection[str]], Iterator[Row | BadRow]]] = {
+    ".csv": _csv,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".parquet": _parquet,
+}
+
+
+@contextmanager
+def _file_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
 from pipeline.splitting.blocks import Block, read_blocks
-from pipeline.splitting.sections import Section, chunk_sections
+from pipeline.splitting.sections import Section, Stretch, chunk_sections
+
+_BY_LINES = frozenset({"table", "fence", "code", "html", "front matter"})
 
 
 @dataclass(slots=True)
@@ -58,8 +60,8 @@ class MarkdownSplitter:
 def _outlines(text: str) -> list[_Outline]:
     """Group blocks under their headings.
 
-    A heading followed by nothing but a deeper heading joins that one's section, so that no chunk
-    is a heading alone.
+    A heading followed by nothing but a deeper heading joins that one's section, since a chunk of
+    nothing but a heading says little.
     """
     stack: list[tuple[int, str]] = []
     outlines = [_Outline()]
@@ -81,7 +83,10 @@ def _outlines(text: str) -> list[_Outline]:
 def _section(outline: _Outline) -> Section:
     path = tuple(title for title in (*outline.above, *outline.own) if title)
     return Section(
-        blocks=tuple((block.start, block.end) for block in outline.blocks),
+        stretches=tuple(
+            Stretch(block.start, block.end, block.kind == "heading", block.kind in _BY_LINES)
+            for block in outline.blocks
+        ),
         heading_path=path,
         first_prefix=_prefix(outline.above),
         prefix=_prefix(path),

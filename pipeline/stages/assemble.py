@@ -21,7 +21,7 @@ from pipeline.stages.context import Context
 from pipeline.stages.split import CHUNKS
 from pipeline.staging import Staging
 from pipeline.store.log import Entry
-from pipeline.store.table import ensure_generation, generation_name, generation_uri, open_version
+from pipeline.store.table import ensure_generation, generation_name, open_version
 
 FRAGMENTS = "fragments"
 
@@ -30,8 +30,7 @@ def assemble(context: Context, engine: Engine) -> int:
     """Stage the run's fragments; gives the number of rows in them."""
     job = context.job
     generation = context.live.generation if context.live else generation_name(1, job.space, job.splitter)
-    uri = generation_uri(context.store, job.table, generation)
-    ensure_generation(uri, job.space, job.splitter)
+    uri = ensure_generation(context.store, job.table, generation, job.space, job.splitter)
     step = ShardWriter(job, uri, context.live)
     shards = context.staging.shards(CHUNKS)
     written: list[str] = []

@@ -1,20 +1,22 @@
 """list and diff: what the source has, against what the table holds. Unchanged documents are not read."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-import duckdb
 import pyarrow as pa
 
 from pipeline import schema
+from pipeline.datasets import set_operations
 from pipeline.errors import InputError
 from pipeline.model import DeadLetter, DocumentCounts
+from pipeline.objects import store_errors
 from pipeline.ports import Source
 from pipeline.sources import open_source
 from pipeline.stages.context import Context
+from pipeline.store.log import Entry
 from pipeline.store.table import open_version
 
 _LEDGER = """
@@ -54,28 +56,47 @@ def list_documents(context: Context) -> int:
 
 def diff(context: Context) -> DocumentCounts:
     """Stage which documents have to be read, and which are gone; `new` and `changed` are not read yet."""
-    manifest = context.staging.read_table("manifest")
-    failed = context.staging.dead_letters()
-    with duckdb.connect() as db:
-        db.register("manifest", manifest)
+    found = _compared(context)
+    context.staging.write_table("changes", found.changes)
+    context.staging.write_table("gone", found.gone)
+    new = found.changes["known_hash"].null_count
+    known = len(found.changes) - new
+    return DocumentCounts(
+        new=new,
+        changed=known,
+        unchanged=found.held - known,
+        deleted=len(found.gone),
+        failed=len(context.staging.dead_letters()),
+    )
+
+
+def still_right(context: Context, live: Entry) -> bool:
+    """Whether the run would find the same changes to make, now that another version is live."""
+    again, staged = _compared(replace(context, live=live)), context.staging
+    found = ((again.changes, "changes"), (again.gone, "gone"))
+    return all(rows.equals(staged.read_table(name)) for rows, name in found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """The source's manifest against a version of the table."""
+
+    changes: pa.Table  # documents that are new, or whose token or place has changed
+    gone: pa.Table  # documents that the source no longer has
+    held: int  # documents of the manifest that the version holds
+
+
+def _compared(context: Context) -> _Compared:
+    with store_errors(context.job.store), set_operations() as db:
+        db.register("manifest", context.staging.read_table("manifest"))
         db.register("rows", _ledger_rows(context))
         db.execute(_LEDGER)
-        changes = db.sql(_CHANGES).to_arrow_table()
+        changes = db.sql(_CHANGES).to_arrow_table().cast(schema.CHANGES)
         missing = db.execute(_MISSING).fetchall()
-        held = db.execute("select count(*) from ledger semi join manifest using (doc_id)").fetchone()
+        [(held,)] = db.execute("select count(*) from ledger semi join manifest using (doc_id)").fetchall()
     source = open_source(context.job.source)
-    moved_from = _moved_from(changes, source)
-    known = len(changes) - changes["known_hash"].null_count
-    gone = list(_gone(context, source, missing, failed, moved_from))
-    context.staging.write_table("changes", changes.select(schema.CHANGES.names).cast(schema.CHANGES))
-    context.staging.write_table("gone", pa.table({"doc_id": pa.array(gone, pa.string())}))
-    return DocumentCounts(
-        new=changes["known_hash"].null_count,
-        changed=known,
-        unchanged=(held[0] if held else 0) - known,
-        deleted=len(gone),
-        failed=len(failed),
-    )
+    gone = list(_gone(context, source, missing, _moved_from(changes, source)))
+    return _Compared(changes, pa.table({"doc_id": gone}, schema=schema.DOCUMENT_IDS), held)
 
 
 def _ledger_rows(context: Context) -> Any:
@@ -111,7 +132,6 @@ def _gone(
     context: Context,
     source: Source,
     missing: list[tuple[str, str]],
-    failed: list[dict[str, Any]],
     moved_from: set[str],
 ) -> Iterator[str]:
     """Documents of this source that the table holds and the source no longer lists.
@@ -119,15 +139,17 @@ def _gone(
     A bad input is not a missing one: what the table holds of it stays. Where a bad row does not
     even tell its id, nothing can be said to be missing.
     """
-    unreadable = {letter["doc_id"] for letter in failed}
+    unreadable = {letter["doc_id"] for letter in context.staging.dead_letters()}
     if not context.job.delete_missing or "" in unreadable:
         return
     for doc_id, uri in missing:
-        ours = source.covers(uri) or any(uri.startswith(root) for root in moved_from)
+        # A root that another document has left may still be the home of this one.
+        moved = any(uri.startswith(root) for root in moved_from) and not _exists(uri)
+        ours = moved or source.covers(uri)
         if ours and doc_id not in unreadable:
             yield doc_id
 
 
 def _exists(uri: str) -> bool:
-    path = unquote(uri.removeprefix("file://").rpartition("#")[0] or uri.removeprefix("file://"))
-    return uri.startswith("file://") and Path(path).exists()
+    path, _, _ = uri.removeprefix("file://").partition("#")  # what follows names a row of the file
+    return uri.startswith("file://") and Path(unquote(path)).exists()

@@ -7,16 +7,17 @@ the spool hold already. The sets are joined out of core.
 from collections.abc import Iterator
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import prices, schema
 from pipeline.cache import VectorCache
+from pipeline.datasets import set_operations
 from pipeline.embedding import limits
 from pipeline.embedding.packing import Text, pack
 from pipeline.errors import InputError
 from pipeline.model import ChunkCounts, DocumentCounts, Endpoint, Job, Plan
+from pipeline.objects import store_errors
 from pipeline.spool import Spool
 from pipeline.stages.context import Context
 from pipeline.stages.split import CHUNKS
@@ -48,7 +49,7 @@ select (select count(*) from chunks anti join old using (chunk_id)),
 
 def plan(context: Context, documents: DocumentCounts) -> Plan:
     """Stage the texts to embed, and count them."""
-    with duckdb.connect() as db:
+    with store_errors(context.job.store), set_operations() as db:
         db.register("staged", pa.RecordBatchReader.from_batches(_PLACES, _places(context)))
         db.execute(_FIRST)
         for name, known in {**_known(context), "replaced": replaced_documents(context.staging)}.items():

@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-import lance
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,12 +11,13 @@ from pipeline.errors import StoreRefused
 from pipeline.model import ChunkCounts, DocumentCounts
 from pipeline.stages.assemble import FRAGMENTS
 from pipeline.stages.context import Context
+from pipeline.stages.diff import still_right
 from pipeline.stages.split import CHUNKS
 from pipeline.staging import read_shards, replaced_documents
 from pipeline.store.log import Entry
-from pipeline.store.table import Change, Committed, commit, generation_uri
+from pipeline.store.table import Change, Committed, commit, generation_uri, tag_live
 
-# Each failed try means that another run has published meanwhile.
+# Each failed try means that another run has committed meanwhile.
 _TRIES = 100
 
 
@@ -29,12 +29,12 @@ class Published:
     chunks: ChunkCounts
 
 
-def publish(context: Context, documents: DocumentCounts) -> Published:
+def publish(context: Context, documents: DocumentCounts) -> Published | None:
     """Make the staged rows live in place of their documents' present ones.
 
-    The log entry comes last and decides. Where another run publishes in between, the change is
-    made again on top of its version. Raises StoreRefused where the table's generation was switched
-    meanwhile, or where others will not let this one through.
+    The log entry comes last and decides. Where another run publishes in between, and the run would
+    still make the same change, it is made on top of that version; None where it would not, and the
+    run has to take up again from its diff. Raises StoreRefused where others will not let it through.
     """
     staged = context.staging.read_json(FRAGMENTS)
     uri = generation_uri(context.store, context.job.table, staged["generation"])
@@ -43,26 +43,24 @@ def publish(context: Context, documents: DocumentCounts) -> Published:
         replaced_documents(context.staging)["doc_id"].combine_chunks(),
         _properties(context, documents),
     )
+    base = context.live
     for _ in range(_TRIES):
         live = context.log.last()
         mine = _already_published(context)
         if mine:
             return Published(mine.version, ChunkCounts(**mine.counts["chunks"]))
-        if live is not None and live.generation != staged["generation"]:
-            raise StoreRefused(
-                f"table {context.job.table!r} was switched to generation {live.generation} during the run; "
-                "run the same command again, it pays for nothing twice"
-            )
+        if live is not None and live != base:
+            if live.generation != staged["generation"] or not still_right(context, live):
+                return None
+            base = live
         committed = commit(uri, live, change)
         if committed is None:
             continue
         entry = _entry(context, staged["generation"], live, committed, documents)
         if context.log.append(entry):
-            _tag(uri, entry)
+            tag_live(context.store, context.log)
             return Published(entry.version, ChunkCounts(**entry.counts["chunks"]))
-    raise StoreRefused(
-        f"{_TRIES} other runs published into {context.job.table!r} first; run the command again"
-    )
+    raise StoreRefused(f"other runs commit to table {context.job.table!r} without end; run the command again")
 
 
 def _properties(context: Context, documents: DocumentCounts) -> dict[str, str]:
@@ -108,15 +106,3 @@ def _chunks(context: Context, replaced: pa.Array) -> ChunkCounts:
         unchanged += kept
         inserted += len(alive) - kept
     return ChunkCounts(inserted, unchanged, len(replaced) - unchanged, len(dead))
-
-
-def _tag(uri: str, entry: Entry) -> None:
-    """Let the Lance tag `live` follow, for people who open the dataset with Lance; the log decides."""
-    try:
-        tags = lance.dataset(uri).tags
-        if "live" in tags.list():
-            tags.update("live", entry.lance_version)
-        else:
-            tags.create("live", entry.lance_version)
-    except (OSError, ValueError):
-        return  # a courtesy: another run moving it at the same time is no harm

@@ -60,7 +60,7 @@ def split(context: Context, found: DocumentCounts) -> DocumentCounts:
     """Stage the chunks of documents whose content is new; gives the counts as reading corrects them."""
     _check_bound(context.job)
     changes = context.staging.read_table("changes").to_pylist()
-    known = {row["doc_id"]: row["known_hash"] for row in changes}
+    known = {row["doc_id"]: row for row in changes}
     listed = (Listed(row["doc_id"], row["uri"], row["token"]) for row in changes)
     writer = ShardWriter(context.staging, CHUNKS, schema.STAGED)
     cutter, letters, touched = Cutter(context.job), [], []
@@ -71,18 +71,18 @@ def split(context: Context, found: DocumentCounts) -> DocumentCounts:
             letters.append(document)
             continue
         before = known[document.doc_id]
-        if before == document.content_hash:
+        if (before["known_hash"], before["known_uri"]) == (document.content_hash, document.uri):
             continue
-        rows = list(cutter.rows(document))
-        if before is None and not rows:
+        rows, is_new = list(cutter.rows(document)), before["known_hash"] is None
+        if is_new and not rows:
             continue  # an empty document: a table has nothing to hold of it
-        new, changed = new + (before is None), changed + (before is not None)
+        new, changed = new + is_new, changed + (not is_new)
         touched.append(document.doc_id)
         for row in rows:
             writer.add(row)
     writer.flush()
     context.staging.bury("split", letters)
-    context.staging.write_table("touched", pa.table({"doc_id": pa.array(touched, pa.string())}))
+    context.staging.write_table("touched", pa.table({"doc_id": touched}, schema=schema.DOCUMENT_IDS))
     context.staging.write_json("chunks", {"rows": writer.written})
     context.check_failures()
     return replace(

@@ -45,6 +45,8 @@ def _expected(context: Context) -> int:
 
 
 def _check_vectors(vectors: pa.ChunkedArray, dimensions: int) -> None:
+    if vectors.null_count or vectors.type.list_size != dimensions:
+        raise _failed(f"not every chunk has a vector of {dimensions} dimensions")
     flat = vectors.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     norms = np.linalg.norm(flat.reshape(-1, dimensions).astype(np.float64), axis=1)
     wrong = int((~(np.abs(norms - 1) <= _NORM_TOLERANCE)).sum())

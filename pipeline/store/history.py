@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pipeline import ids
 from pipeline.objects import Objects
 from pipeline.store.log import Entry, Log
-from pipeline.store.table import open_version
+from pipeline.store.table import open_version, tag_live
 
 
 def rollback(objects: Objects, table: str, version: int) -> Entry:
@@ -31,4 +31,5 @@ def rollback(objects: Objects, table: str, version: int) -> Entry:
             counts={"to": version},
         )
         if log.append(entry):
+            tag_live(objects, log)
             return entry

@@ -4,13 +4,12 @@ Creating `log/<n+1>.json` only if it is absent is the commit point of every chan
 processes and machines. An entry is never rewritten: history only grows.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StoreRefused
 from pipeline.model import Space, SplitterSpec
 from pipeline.objects import Objects
 
@@ -87,9 +86,14 @@ class Log:
         )
 
     def _read(self, number: int) -> Entry:
-        data = self._objects.get(f"{self._folder}/{number}.json")
-        values: Mapping[str, Any] = orjson.loads(data or b"{}")
-        return Entry(**values)
+        path = f"{self._folder}/{number}.json"
+        try:
+            return Entry(**orjson.loads(self._objects.get(path) or b""))
+        except (orjson.JSONDecodeError, TypeError) as error:
+            raise StoreRefused(
+                f"{self._objects.at(path)} is damaged, so version {number} of table {self.table!r} cannot be "
+                "read; bring the file back, or remove it if nothing was published after it"
+            ) from error
 
     def _missing(self) -> str:
         tables = published_tables(self._objects)

@@ -1,21 +1,19 @@
 """A table's generations: Lance datasets, and the one commit that a publish makes to them."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import lance
 import pyarrow as pa
 import pyarrow.compute as pc
-from lance.commit import CommitConflictError
 
 from pipeline import ids, schema
-from pipeline.datasets import open_dataset
+from pipeline.datasets import create_dataset, lost_race, open_dataset
 from pipeline.errors import StoreRefused
 from pipeline.model import Space, SplitterSpec
 from pipeline.objects import Objects, store_errors
-from pipeline.store.log import Entry
+from pipeline.store.log import Entry, Log
 
 # A new generation's first Lance version creates it and the second gives it its text index: both are
 # empty, and whatever comes later may hold rows.
@@ -29,7 +27,11 @@ def generation_name(number: int, space: Space, splitter: SplitterSpec) -> str:
 
 def generation_uri(objects: Objects, table: str, generation: str) -> str:
     """Where a generation's dataset lies."""
-    return objects.at(f"tables/{table}/{generation}.lance")
+    return objects.at(_path(table, generation))
+
+
+def _path(table: str, generation: str) -> str:
+    return f"tables/{table}/{generation}.lance"
 
 
 def open_version(objects: Objects, table: str, entry: Entry) -> lance.LanceDataset:
@@ -45,23 +47,26 @@ def open_version(objects: Objects, table: str, entry: Entry) -> lance.LanceDatas
     return dataset
 
 
-def ensure_generation(uri: str, space: Space, splitter: SplitterSpec) -> None:
-    """Create a generation where there is none; another process may be doing the same."""
+def ensure_generation(
+    objects: Objects, table: str, generation: str, space: Space, splitter: SplitterSpec
+) -> str:
+    """Create a generation where there is none; gives its URI. Another process may be doing the same."""
+    uri = generation_uri(objects, table, generation)
     with store_errors(uri):
-        dataset = open_dataset(uri)
-        if dataset is None:
+        if open_dataset(uri) is None:
             empty = schema.table(space, splitter).empty_table()
-            try:
-                dataset = lance.write_dataset(empty, uri, mode="create")
-            except OSError:
-                dataset = open_dataset(uri)
-                if dataset is None:
-                    raise
+            create_dataset(objects, _path(table, generation), empty)
+        dataset = _opened(uri)
         if not dataset.describe_indices():
-            # ICU finds word boundaries in Japanese without a dictionary to download.
-            dataset.create_scalar_index(
-                "text", "INVERTED", base_tokenizer="icu", stem=False, remove_stop_words=False
-            )
+            try:
+                # ICU finds word boundaries in Japanese without a dictionary to download.
+                dataset.create_scalar_index(
+                    "text", "INVERTED", base_tokenizer="icu", stem=False, remove_stop_words=False
+                )
+            except OSError as error:
+                if not lost_race(error):
+                    raise
+    return uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,36 +92,61 @@ def commit(uri: str, live: Entry | None, change: Change) -> Committed | None:
 
     Lance would merge the two, or rebase on what is not live: the caller looks again and repeats.
     """
-    with store_errors(uri), suppress(CommitConflictError):
-        base = _based_on(uri, live.lance_version if live else _EMPTY)
-        if base is None:
-            return None
-        doomed = _rows_of(base, change.documents)
-        updated, removed = _without(base, doomed)
-        fragments = [lance.FragmentMetadata.from_json(text) for text in change.fragments]
-        operation = lance.LanceOperation.Update(
-            removed_fragment_ids=removed,
-            updated_fragments=updated,
-            new_fragments=fragments,
-            fields_modified=[],
-        )
-        transaction = lance.Transaction(
-            base.version, operation, transaction_properties=dict(change.properties)
-        )
-        after = lance.LanceDataset.commit(uri, transaction)
-        if after.version == base.version + 1:
-            return Committed(after.version, after.count_rows(), doomed["chunk_id"].combine_chunks())
+    with store_errors(uri):
+        try:
+            base = _based_on(uri, live.lance_version if live else _EMPTY)
+            return None if base is None else _committed(uri, base, change)
+        except OSError as error:
+            if not lost_race(error):
+                raise
     return None
+
+
+def tag_live(objects: Objects, log: Log) -> None:
+    """Let the Lance tag `live` follow, for people who open the dataset with Lance; the log decides."""
+    entry = log.live()
+    try:
+        tags = _opened(generation_uri(objects, log.table, entry.generation)).tags
+        if "live" in tags.list():
+            tags.update("live", entry.lance_version)
+        else:
+            tags.create("live", entry.lance_version)
+    except (OSError, ValueError):
+        return  # a courtesy: another run moving it at the same time is no harm
+
+
+def _committed(uri: str, base: lance.LanceDataset, change: Change) -> Committed | None:
+    doomed = _rows_of(base, change.documents)
+    updated, removed = _without(base, doomed)
+    fragments = [lance.FragmentMetadata.from_json(text) for text in change.fragments]
+    operation = lance.LanceOperation.Update(
+        removed_fragment_ids=removed,
+        updated_fragments=updated,
+        new_fragments=fragments,
+        fields_modified=[],
+    )
+    transaction = lance.Transaction(base.version, operation, transaction_properties=dict(change.properties))
+    after = lance.LanceDataset.commit(uri, transaction)
+    if after.version != base.version + 1:
+        return None
+    return Committed(after.version, after.count_rows(), doomed["chunk_id"].combine_chunks())
 
 
 def _based_on(uri: str, version: int) -> lance.LanceDataset | None:
     """The newest Lance version, made equal to the live one where something else came after it."""
-    newest = lance.dataset(uri)
+    newest = _opened(uri)
     if newest.version == version:
         return newest
-    base = lance.dataset(uri, version=version)
+    base = _opened(uri, version)
     base.restore()  # type: ignore[no-untyped-call]
     return base if base.version == newest.version + 1 else None
+
+
+def _opened(uri: str, version: int | None = None) -> lance.LanceDataset:
+    dataset = open_dataset(uri, version)
+    if dataset is None:
+        raise FileNotFoundError(f"there is no Lance dataset{f' of version {version}' if version else ''}")
+    return dataset
 
 
 def _rows_of(dataset: lance.LanceDataset, documents: pa.Array) -> pa.Table:

@@ -1,0 +1,96 @@
+"""The options that commands share."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import pytest
+import typer
+from typer.main import get_command
+
+from flows.cli import app
+from flows.options import spread
+
+COMMON = {"--store", "--config", "--json", "--quiet"}
+OF_A_RUN = {
+    "--table", "--text", "--id", "--glob", "--splitter", "--max-tokens", "--overlap-tokens", "--embedding",
+    "--base-url", "--api-key-env", "--rpm", "--tpm", "--max-in-flight", "--workers", "--engine",
+    "--budget-usd", "--budget-failures", "--delete-missing", "--keep-missing",
+}  # fmt: skip
+OF_A_SEARCH = {
+    "--table", "--mode", "--top-k", "--where", "--at", "--embedding", "--base-url", "--api-key-env",
+}  # fmt: skip
+COMMANDS = {
+    "ingest": OF_A_RUN | {"--batch-inputs"},
+    "plan": OF_A_RUN | {"--batch-inputs"},
+    "search": OF_A_SEARCH,
+    "sql": set[str](),
+    "tables": set[str](),
+    "versions": set[str](),
+    "runs": set[str](),
+    "rollback": set[str](),
+    "demo": set[str](),
+    "doctor": set[str](),
+}
+
+
+def _options(command: str) -> dict[str, str | None]:
+    """A command's options, each with its help."""
+    found = getattr(get_command(app), "commands")[command].params  # noqa: B009 - Typer's own classes are private
+    return {
+        name: getattr(option, "help", None)
+        for option in found
+        if option.param_type_name == "option"
+        for name in (*option.opts, *option.secondary_opts)
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_the_options_of_the_design_and_no_others(command: str) -> None:
+    assert set(_options(command)) == COMMANDS[command] | COMMON
+
+
+def test_no_command_is_left_out_of_these_tests() -> None:
+    assert set(getattr(get_command(app), "commands")) == set(COMMANDS)  # noqa: B009
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_says_what_it_is_for(command: str) -> None:
+    assert [name for name, said in _options(command).items() if not said] == []
+
+
+@dataclass(frozen=True)
+class _Colour:
+    red: Annotated[int, typer.Option()] = 0
+    deep: Annotated[bool | None, typer.Option("--deep/--pale")] = None
+
+
+@dataclass(frozen=True)
+class _Size:
+    wide: Annotated[str | None, typer.Option()] = None
+
+
+def _called(words: list[str]) -> tuple[str, _Colour, _Size, int]:
+    seen: list[tuple[str, _Colour, _Size, int]] = []
+    small = typer.Typer()
+
+    @small.command()
+    @spread
+    def paint(
+        what: Annotated[str, typer.Argument()],
+        colour: _Colour,
+        size: _Size,
+        coats: Annotated[int, typer.Option()] = 1,
+    ) -> None:
+        seen.append((what, colour, size, coats))
+
+    small(words, standalone_mode=False)
+    return seen[0]
+
+
+def test_the_fields_of_a_group_are_options_and_reach_the_command_as_the_group() -> None:
+    words = ["塀", "--red", "3", "--pale", "--wide", "very", "--coats", "2"]
+    assert _called(words) == ("塀", _Colour(3, False), _Size("very"), 2)
+
+
+def test_what_is_not_given_has_the_default_of_its_field() -> None:
+    assert _called(["fence"]) == ("fence", _Colour(0, None), _Size(None), 1)

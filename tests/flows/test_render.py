@@ -1,0 +1,154 @@
+"""What people see."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from flows import render
+
+Captured = pytest.CaptureFixture[str]
+
+DONE = {
+    "run_id": "20260101T000000-abcdef",
+    "table": "docs",
+    "version": 3,
+    "published": True,
+    "documents": {"new": 1234, "changed": 0, "unchanged": 2, "deleted": 0, "failed": 1},
+    "chunks": {"inserted": 5000, "unchanged": 0, "deleted": 0, "dead": 0},
+    "embedding": {
+        "space": "openai/my[model]@64", "texts": 4000, "tokens": 1_000_000, "requests": 9, "cache_hits": 7,
+        "retries": 2, "paid_again": 1,
+    },
+    "cost_usd": 0.02,
+    "seconds": {"total": 12.34},
+}  # fmt: skip
+NOTHING: dict[str, Any] = {
+    **DONE,
+    "published": False,
+    "chunks": {"inserted": 0},
+    "embedding": {"space": "local/wordllama@256", "texts": 0, "tokens": 0, "cache_hits": 0, "retries": 0},
+    "cost_usd": 0.0,
+}
+HIT = {
+    "doc_id": "[b]山[/b].md", "heading_path": ["A", "見出し"], "score": 0.5,
+    "text": "a\n\n[red]b[/] :smile: \x1b[2J" + "続き" * 200,
+}  # fmt: skip
+
+
+def _values(value: Any, capsys: Captured) -> Any:
+    render.json_document(value)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_json_has_numbers_for_decimals_and_text_for_what_it_has_no_form_for(capsys: Captured) -> None:
+    value = {
+        "sum": Decimal(12),
+        "price": Decimal("1.50"),
+        "huge": Decimal(2**100),
+        "at": datetime(2026, 1, 2, tzinfo=UTC),
+        "took": timedelta(seconds=1),
+        "名": "山",
+        "nan": float("nan"),
+    }
+    assert _values(value, capsys) == {
+        "sum": 12,
+        "price": 1.5,
+        "huge": float(2**100),
+        "at": "2026-01-02T00:00:00+00:00",
+        "took": "0:00:01",
+        "名": "山",
+        "nan": None,
+    }
+
+
+def test_a_report_says_what_was_done_to_what(capsys: Captured) -> None:
+    render.report(DONE)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "documents 1,234 new, 2 unchanged, 1 failed",
+        "chunks 5,000 inserted",
+        "embedded 4,000 texts, 1,000,000 tokens, 7 known already",
+        "space openai/my[model]@64",
+        "retries 2; texts paid again: 1",
+        "cost 0.020000 USD",
+        "time 12.3 s",
+        "run 20260101T000000-abcdef",
+        "version 3 of docs is live",
+    ]
+
+
+@pytest.mark.parametrize(("version", "end"), [(3, "; version 3 stays live"), (None, "")])
+def test_a_report_of_nothing_says_so(version: int | None, end: str, capsys: Captured) -> None:
+    render.report({**NOTHING, "version": version})
+    out = capsys.readouterr().out
+    assert "chunks     none" in out
+    assert "cost       nothing" in out
+    assert out.endswith(f"nothing changed, nothing was embedded, nothing was published{end}\n")
+
+
+@pytest.mark.parametrize(
+    ("cost", "over", "quota", "said"),
+    [
+        (None, False, None, ["cost price not known"]),
+        (1.5, True, 90.0, ["cost 1.500000 USD — over the budget", "at the quota 90 s"]),
+    ],
+)
+def test_a_plan_says_its_price_and_its_time(
+    cost: float | None, over: bool, quota: float | None, said: list[str], capsys: Captured
+) -> None:
+    embed = {"texts": 1200, "tokens": 99_000, "requests": 3}
+    counts = {"documents": {"new": 1}, "chunks": {"inserted": 2}}
+    money = {"cost_usd": cost, "seconds_at_quota": quota, "over_budget": over}
+    render.plan({**counts, "to_embed": embed, "cache_hits": 5, **money})
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[2:4] == ["to embed 1,200 texts, 99,000 tokens, 3 requests", "known already 5 texts"]
+    assert lines[4:] == said
+
+
+def test_a_hit_is_shown_as_it_stands_and_cannot_control_the_terminal(capsys: Captured) -> None:
+    render.hits("[what] is 山?", [HIT])
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == "[what] is 山?"
+    assert second == "  1. 0.500  [b]山[/b].md  A > 見出し"
+    assert third.startswith("     a [red]b[/] :smile: \ufffd[2J続き")
+    assert len(third) == 5 + 280 + 1
+    assert third.endswith("…")
+
+
+def test_no_hit_is_said(capsys: Captured) -> None:
+    render.hits("q", [])
+    assert capsys.readouterr().out == "q\nnothing found\n"
+
+
+def test_rows_are_a_table_of_the_first_hundred(capsys: Captured) -> None:
+    render.rows({"n": n, "[/]": None, "v": [0.5] * 9} for n in range(101))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[:2] == ["n [/] v", "0 [9 values]"]
+    assert lines[-2:] == ["99 [9 values]", "… the first 100 rows; --json gives all of them"]
+
+
+def test_a_hundred_rows_are_all_there_are(capsys: Captured) -> None:
+    render.rows({"n": n} for n in range(100))
+    assert capsys.readouterr().out.split()[-1] == "99"
+
+
+def test_no_rows_are_said_and_columns_can_be_chosen(capsys: Captured) -> None:
+    render.rows([])
+    render.rows([{"a": 1, "b": "[red]x[/]"}], ("b",))
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == ["no rows", "b", "[red]x[/]"]
+
+
+def test_an_error_goes_to_stderr_word_for_word(capsys: Captured) -> None:
+    render.complain("no [bold]山[/] in /a/[x].md\x07")
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "error: no [bold]山[/] in /a/[x].md\ufffd\n")
+
+
+def test_progress_is_silent_where_nobody_watches(capsys: Captured) -> None:
+    with render.Bars(quiet=False) as bars:
+        bars("split", 1, 2)
+        bars("split", 2, 2)
+    assert capsys.readouterr() == ("", "")

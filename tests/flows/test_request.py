@@ -1,0 +1,167 @@
+"""From a command's words to the form of a pipeline."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.options import Common, Rows, Run
+from flows.request import load, requested
+from infra.config import Config, PipelineConfig
+from pipeline.errors import InputError, UsageError
+
+DECLARED = {
+    "table": "handbook",
+    "source": {"uri": "/docs", "glob": "**/*.md"},
+    "splitter": {"kind": "recursive", "max_tokens": 100},
+    "embedding": {"provider": "openai", "model": "m", "dimensions": 64, "rpm": 10, "query_prefix": "q: "},
+    "budget": {"usd": 5.0},
+    "delete_missing": False,
+}
+CONFIG = Config.model_validate({"pipelines": {"docs": DECLARED}})
+
+
+def _declared(run: Run | None = None, rows: Rows | None = None) -> PipelineConfig:
+    return requested("docs", run or Run(), rows or Rows(), CONFIG)
+
+
+def _in_place(source: str, run: Run | None = None, rows: Rows | None = None) -> PipelineConfig:
+    return requested(source, replace(run or Run(), table="t"), rows or Rows(), CONFIG)
+
+
+def test_a_pipeline_is_taken_as_it_is_declared() -> None:
+    assert _declared() == CONFIG.pipelines["docs"]
+
+
+def test_a_source_in_place_has_every_default() -> None:
+    pipeline = _in_place("some/folder")
+    assert pipeline == PipelineConfig.model_validate({"table": "t", "source": {"uri": "some/folder"}})
+
+
+@pytest.mark.parametrize(
+    ("option", "form", "field"),
+    [
+        ({"splitter": "markdown"}, "splitter", "kind"),
+        ({"max_tokens": 64}, "splitter", "max_tokens"),
+        ({"overlap_tokens": 8}, "splitter", "overlap_tokens"),
+        ({"base_url": "http://x/v1"}, "embedding", "base_url"),
+        ({"api_key_env": "KEY"}, "embedding", "api_key_env"),
+        ({"rpm": 7}, "embedding", "rpm"),
+        ({"tpm": 7}, "embedding", "tpm"),
+        ({"max_in_flight": 3}, "embedding", "max_in_flight"),
+        ({"batch_inputs": 3}, "embedding", "batch_inputs"),
+        ({"budget_usd": 0.0}, "budget", "usd"),
+        ({"budget_failures": 0.0}, "budget", "failures"),
+        ({"table": "other"}, "", "table"),
+        ({"engine": "inline"}, "", "engine"),
+        ({"workers": 2}, "", "workers"),
+        ({"delete_missing": True}, "", "delete_missing"),
+    ],
+)
+def test_an_option_has_the_last_word_over_its_field_and_touches_no_other(
+    option: dict[str, Any], form: str, field: str
+) -> None:
+    expected = CONFIG.pipelines["docs"].model_dump()
+    (expected[form] if form else expected)[field] = next(iter(option.values()))
+    assert _declared(Run(**option)).model_dump() == expected
+
+
+def test_the_glob_of_the_command_replaces_the_pipelines() -> None:
+    assert _declared(rows=Rows(glob="*.txt")).source.glob == "*.txt"
+
+
+def test_an_embedding_replaces_the_space_and_keeps_how_it_is_reached() -> None:
+    embedding = _declared(Run(embedding="openai/BAAI/bge-m3@1024")).embedding
+    assert (embedding.provider, embedding.model, embedding.dimensions) == ("openai", "BAAI/bge-m3", 1024)
+    assert (embedding.rpm, embedding.query_prefix) == (10, "q: ")
+
+
+@pytest.mark.parametrize(
+    ("source", "rows", "kind"),
+    [
+        ("docs.md", Rows(), "files"),
+        ("folder", Rows(), "files"),
+        ("a.CSV", Rows("body", "key"), "rows"),
+        ("data/*.parquet", Rows("{a}: {b}", "key"), "rows"),
+        ("folder", Rows("body", "key"), "rows"),
+    ],
+)
+def test_rows_are_meant_by_the_name_or_by_the_options(source: str, rows: Rows, kind: str) -> None:
+    form = _in_place(source, rows=rows).source
+    assert (form.kind, form.uri, form.text, form.id) == (kind, source, rows.text, rows.id)
+
+
+@pytest.mark.parametrize("rows", [Rows(), Rows(text="body"), Rows(id="key")])
+def test_rows_without_a_text_and_an_id_are_a_usage_error(rows: Rows) -> None:
+    with pytest.raises(UsageError, match=r"rows need --text .* and --id"):
+        _in_place("a.jsonl", rows=rows)
+
+
+@pytest.mark.parametrize("name", ["dosc", "./docs", "山"])
+def test_a_source_in_place_needs_a_table(name: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        requested(name, Run(), Rows(), CONFIG)
+    assert str(raised.value) == (
+        f"'{name}' is no pipeline of vecmill.toml; with a source in place, name a --table"
+    )
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (Run(rpm=0), "--rpm is 0: Input should be greater than or equal to 1"),
+        (Run(splitter="semantic"), "--splitter is 'semantic': Input should be 'markdown' or 'recursive'"),
+        (Run(engine="spark"), "--engine is 'spark': Input should be 'auto', 'inline' or 'ray'"),
+        (Run(embedding="cohere/x@3"), "--embedding is 'cohere': Input should be 'local' or 'openai'"),
+        (Run(budget_usd=-1.0), "--budget-usd is -1.0: Input should be greater than or equal to 0"),
+        (Run(max_tokens=4), "--max-tokens is 4: Input should be greater than or equal to 8"),
+        (
+            Run(max_tokens=64, overlap_tokens=40),
+            "splitter: overlap_tokens is 40; it must lie between 0 and half of max_tokens (32)",
+        ),
+        (Run(workers=0), "--workers is 0: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_option_is_called_by_its_name_on_the_command_line(run: Run, said: str) -> None:
+    for make in (_in_place, lambda _, run: _declared(run)):
+        with pytest.raises(UsageError) as raised:
+            make("folder", run)
+        assert str(raised.value) == said
+
+
+@pytest.mark.parametrize("table", ["a/b", "..", "資料"])
+def test_a_wrong_table_is_a_usage_error(table: str) -> None:
+    with pytest.raises(UsageError, match=f"--table is '{table}'"):
+        requested("folder", Run(table=table), Rows(), CONFIG)
+
+
+def test_a_table_named_like_a_view_of_the_stores_own_is_a_usage_error() -> None:
+    with pytest.raises(UsageError) as raised:
+        requested("folder", Run(table="runs"), Rows(), CONFIG)
+    said = "'runs' is the name of a view of vecmill's own; name the table otherwise"
+    assert str(raised.value) == said
+
+
+def test_an_empty_source_is_refused_and_does_not_mean_this_folder() -> None:
+    with pytest.raises(UsageError, match="the source is ''"):
+        _in_place("")
+
+
+@pytest.mark.parametrize(
+    "name", ["local", "local/wordllama", "wordllama@256", "local/wordllama@0", "local/@64"]
+)
+def test_what_is_no_space_is_refused_with_how_to_write_one(name: str) -> None:
+    with pytest.raises(InputError, match="write provider/model@dimensions"):
+        _in_place("folder", Run(embedding=name))
+
+
+def test_the_store_of_the_command_goes_before_the_environments_and_that_before_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "vecmill.toml"
+    file.write_text('[store]\nuri = "from-file"\n')
+    assert load(Common(config=str(file))).store.uri == str(tmp_path / "from-file")
+    monkeypatch.setenv("VECMILL_STORE", "from-environment")
+    assert load(Common(config=str(file))).store.uri == "from-environment"
+    assert load(Common(store="from-command", config=str(file))).store.uri == "from-command"

@@ -1,0 +1,120 @@
+"""The forms of a pipeline."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from infra.config import (
+    BudgetConfig,
+    Config,
+    EmbeddingConfig,
+    PipelineConfig,
+    ScheduleConfig,
+    SourceConfig,
+    SplitterConfig,
+    StoreConfig,
+)
+from pipeline.model import Budget, Endpoint, SplitterSpec
+
+SOURCE = {"uri": "docs"}
+
+
+def _wrong(form: dict[str, Any]) -> list[str]:
+    """Where a pipeline's form is wrong."""
+    with pytest.raises(ValidationError) as raised:
+        PipelineConfig.model_validate({"table": "docs", "source": SOURCE, **form})
+    return [".".join(map(str, problem["loc"])) for problem in raised.value.errors()]
+
+
+def test_a_table_and_a_source_are_all_that_a_pipeline_needs() -> None:
+    pipeline = PipelineConfig.model_validate({"table": "docs", "source": SOURCE})
+    assert pipeline.source == SourceConfig(kind="files", uri="docs")
+    assert (pipeline.splitter, pipeline.schedule, pipeline.workers) == (None, None, None)
+    assert (pipeline.delete_missing, pipeline.engine) == (True, "auto")
+
+
+@pytest.mark.parametrize(
+    ("form", "places"),
+    [
+        ({"tabel": "x"}, ["tabel"]),
+        ({"source": {"uri": "docs", "pattern": "*"}}, ["source.pattern"]),
+        ({"source": {"uri": ""}}, ["source.uri"]),
+        ({"source": "docs"}, ["source"]),
+        ({"source": {"uri": "docs", "kind": "web"}}, ["source.kind"]),
+        ({"source": {"uri": "a.csv", "kind": "rows", "text": "body"}}, ["source"]),
+        ({"source": {"uri": "a.csv", "text": "body", "id": "key"}}, ["source"]),
+        ({"splitter": {"max_tokens": 7}}, ["splitter.max_tokens"]),
+        ({"splitter": {"max_tokens": "many"}}, ["splitter.max_tokens"]),
+        ({"splitter": {"max_tokens": 100, "overlap_tokens": 51}}, ["splitter"]),
+        ({"splitter": {"kind": "semantic"}}, ["splitter.kind"]),
+        ({"embedding": {"model": "m"}}, ["embedding"]),
+        ({"embedding": {"provider": "cohere", "model": "m", "dimensions": 3}}, ["embedding.provider"]),
+        ({"embedding": {"rpm": 0, "max_in_flight": 0}}, ["embedding.rpm", "embedding.max_in_flight"]),
+        ({"embedding": {"tpm": 1.5, "batch_inputs": -1}}, ["embedding.tpm", "embedding.batch_inputs"]),
+        ({"embedding": {"timeout": 0, "patience": -1}}, ["embedding.timeout", "embedding.patience"]),
+        ({"budget": {"usd": -0.01}}, ["budget.usd"]),
+        ({"budget": {"usd": float("nan")}}, ["budget.usd"]),
+        ({"budget": {"failures": 1.01}}, ["budget.failures"]),
+        ({"schedule": {}}, ["schedule"]),
+        ({"schedule": {"cron": "0 * * * *", "interval": 5}}, ["schedule"]),
+        ({"engine": "spark"}, ["engine"]),
+        ({"workers": 0}, ["workers"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_found_where_it_stands(form: dict[str, Any], places: list[str]) -> None:
+    assert _wrong(form) == places
+
+
+@pytest.mark.parametrize("name", ["docs", "docs-v2", "a.b_c", "2024", "_x"])
+def test_a_table_has_a_name_that_is_safe_in_a_path_and_in_sql(name: str) -> None:
+    assert PipelineConfig(table=name, source=SourceConfig(uri="docs")).table == name
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "docs@3", "資料", "docs\n", "-x"])
+def test_other_names_of_tables_are_refused(name: str) -> None:
+    assert _wrong({"table": name}) == ["table"]
+
+
+@pytest.mark.parametrize("name", ["runs", "versions", "dead_letters"])
+def test_a_table_cannot_take_the_name_of_a_view_of_the_stores_own(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"'{name}' is the name of a view of vecmill's own"):
+        PipelineConfig(table=name, source=SourceConfig(uri="docs"))
+
+
+def test_half_of_the_chunk_may_overlap_and_no_more() -> None:
+    assert SplitterConfig(max_tokens=100, overlap_tokens=50).overlap_tokens == 50
+    with pytest.raises(ValidationError, match="overlap_tokens is 51; it must lie between 0 and half"):
+        SplitterConfig(max_tokens=100, overlap_tokens=51)
+
+
+def test_the_forms_defaults_are_those_of_the_model() -> None:
+    assert SplitterSpec(**SplitterConfig().model_dump()) == SplitterSpec()
+    assert Budget(**BudgetConfig().model_dump()) == Budget()
+    embedding = EmbeddingConfig().model_dump()
+    for name in ("rpm", "tpm", "max_in_flight", "batch_inputs", "timeout", "patience"):
+        assert embedding[name] == getattr(Endpoint(), name)
+    assert StoreConfig().uri == "./vecmill-data"
+
+
+def test_a_schedule_is_a_cron_expression_or_an_interval() -> None:
+    assert ScheduleConfig(cron="*/15 * * * *", timezone="Asia/Tokyo").interval is None
+    assert ScheduleConfig(interval=60).timezone == "UTC"
+
+
+def test_every_field_a_person_fills_in_has_a_title() -> None:
+    groups = (StoreConfig, SourceConfig, SplitterConfig, EmbeddingConfig, BudgetConfig, ScheduleConfig)
+    untitled = [
+        f"{form.__name__}.{name}"
+        for form in groups
+        for name, field in form.model_fields.items()
+        if not field.title
+    ]
+    assert untitled == []
+
+
+def test_a_form_comes_back_from_json_as_it_was() -> None:
+    config = Config.model_validate(
+        {"pipelines": {"docs": {"table": "docs", "source": SOURCE, "splitter": {"max_tokens": 64}}}}
+    )
+    assert Config.model_validate_json(config.model_dump_json()) == config

@@ -1,0 +1,150 @@
+"""What a split must hold whatever the text, and counters whose arithmetic can be done in the head."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+import regex
+from hypothesis import strategies as st
+
+from pipeline.model import Chunk, SplitterSpec
+from pipeline.ports import TokenCounter
+from pipeline.splitting import make
+
+KINDS = ("markdown", "recursive")
+
+FAMILY = "👩\u200d👩\u200d👧\u200d👦"
+_HOSTILE = [
+    *("\n", "\r\n", "\r", "\n\n", "\r\n\r\n", " ", "   ", "\t", "    ", "\u3000", "\0", "\ufeff", "\u2028"),
+    *(FAMILY, "🇯🇵", "e\u0301", " \u0301", "。\u3099", "か\u3099", "\u0600", "1\ufe0f\u20e3", "ᄀ", "ก็", "क्ष"),
+    *(
+        "# Rivers\n",
+        "## 川 ##\n",
+        "### a {#id}\n",
+        "title\n===\n",
+        "---\n",
+        "***\n",
+        "-\n",
+        "####### 7\n",
+        "#\n",
+    ),
+    *("```py\n", "```\n", "~~~~\n", "  ```\n", "- ```\n", "    # code\n", "# comment\n", "`" * 9),
+    *(
+        "| a | b |\n",
+        "|---|---|\n",
+        "| 川 | 山 |\n",
+        "|",
+        "- item\n",
+        "  - nested\n",
+        "1. one\n",
+        "* * *\n",
+        "> q\n",
+    ),
+    *(
+        "<details>\n",
+        "</details>\n",
+        "<!-- ",
+        "-->",
+        "<pre>\n",
+        "</pre>\n",
+        "<?php ",
+        "<b>x</b> ",
+        "<Tag />\n",
+    ),
+    *(
+        "Water flows. ",
+        "It is wet! ",
+        "a, b; c: d ",
+        "吾輩は猫である。",
+        "名前はまだ無い、",
+        "「はい！」",
+        "３．１４",
+    ),
+    *("word", "あ" * 40, "x" * 90, "." * 30, "=" * 60, " " * 50, "http://a.b/c?d=e&f "),
+]
+
+texts = st.lists(st.sampled_from(_HOSTILE) | st.text(max_size=6), max_size=40).map("".join)
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> SplitterSpec:
+    most = draw(st.integers(8, 48))
+    return SplitterSpec(
+        kind=draw(st.sampled_from(KINDS)),
+        max_tokens=most,
+        overlap_tokens=draw(st.integers(0, most // 2)),
+        prefix_headings=draw(st.booleans()),
+    )
+
+
+class Letters:
+    """A token a character: pieces always add up."""
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [len(text) for text in texts]
+
+
+class Quarters:
+    """A token every four characters begun: pieces add up to at least the whole."""
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [-(-len(text) // 4) for text in texts]
+
+
+class Clinging:
+    """Half a token a character in short texts, a whole one in others: pieces add up to less than the whole."""
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [len(text) if len(text) > 12 else (len(text) + 1) // 2 for text in texts]
+
+
+def split(
+    text: str, counter: TokenCounter, kind: str = "markdown", tokens: int = 32, overlap: int = 0, **spec: bool
+) -> list[str]:
+    """The texts of a document's chunks."""
+    chunks = make(SplitterSpec(kind, tokens, overlap, **spec), counter).split(text)
+    return [text[chunk.start : chunk.end] for chunk in chunks]
+
+
+def checked(text: str, spec: SplitterSpec, counter: TokenCounter) -> list[Chunk]:
+    """Split a text, and check everything that holds for every text, spec and counter."""
+    chunks = make(spec, counter).split(text)
+    assert make(spec, counter).split(text) == chunks
+    assert [chunk.tokens for chunk in chunks] == counter.count([chunk.embedded(text) for chunk in chunks])
+    spans = [(chunk.start, chunk.end) for chunk in chunks]
+    _check_order(text, spans)
+    assert _left_out(text, spans).replace("\ufeff", "").strip() == ""  # a byte order mark is no text
+    graphemes = regex.findall(r"\X", text)
+    _check_edges(text, [edge for span in spans for edge in span], [0, *accumulate(map(len, graphemes))])
+    for chunk in chunks:
+        own = text[chunk.start : chunk.end]
+        assert own.strip()
+        assert own == own.rstrip()
+        if chunk.tokens > spec.max_tokens:
+            assert chunk.prefix == ""
+            assert len(regex.findall(r"\X", own)) == 1
+    return chunks
+
+
+def _check_order(text: str, spans: Sequence[tuple[int, int]]) -> None:
+    assert all(0 <= start < end <= len(text) for start, end in spans)
+    for (start, end), (next_start, next_end) in pairwise(spans):
+        assert start < next_start
+        assert end < next_end
+
+
+def _left_out(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    left, reached = [], 0
+    for start, end in spans:
+        left.append(text[reached:start])
+        reached = end
+    return "".join([*left, text[reached:]])
+
+
+def _check_edges(text: str, edges: Sequence[int], boundaries: Sequence[int]) -> None:
+    """No edge lies inside a grapheme, other than between its white space and the rest."""
+    for edge in edges:
+        at = bisect_left(boundaries, edge)
+        if boundaries[at] != edge:
+            before, behind = text[boundaries[at - 1] : edge], text[edge : boundaries[at]]
+            assert not (before.strip() and behind.strip())
