@@ -90,7 +90,15 @@ class Space:
         """Read `provider/model@dimensions`; the model may itself contain slashes."""
         provider, slash, rest = name.partition("/")
         model, at, dimensions = rest.rpartition("@")
-        if not (provider and slash and model and at and dimensions.isascii() and dimensions.isdecimal()):
+        if not (
+            provider
+            and slash
+            and model
+            and at
+            and dimensions.isascii()
+            and dimensions.isdecimal()
+            and int(dimensions)
+        ):
             raise InputError(
                 f"{name!r} is no embedding space; write provider/model@dimensions, "
                 "for example local/wordllama@256 or openai/text-embedding-3-small@1536"
