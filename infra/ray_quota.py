@@ -14,9 +14,13 @@ class _Keeper:
     def __init__(self, rpm: int | None, tpm: int | None) -> None:
         self._quota = Quota(rpm, tpm)
 
-    def reserve(self, requests: int, tokens: int) -> float:
-        """Take requests and tokens; gives the seconds to wait before using them."""
-        return self._quota.reserve(requests, tokens)
+    def reserve(self, requests: int, tokens: int) -> tuple[float, float]:
+        """Take requests and tokens; gives the seconds to wait before using them, and when that is over."""
+        return self._quota.reserve(requests, tokens), self._quota.last
+
+    def forfeited(self, start: float) -> bool:
+        """Whether the endpoint has asked everybody to wait beyond a start that was granted."""
+        return self._quota.closed_until > start
 
     def pause(self, seconds: float) -> None:
         """Grant nothing for a while."""
@@ -34,9 +38,13 @@ class RayLimiter:
 
     async def acquire(self, requests: int, tokens: int) -> None:
         """Wait until this much may be sent."""
-        wait = await self._quota.reserve.remote(requests, tokens)
-        if wait > 0:
+        while True:
+            wait, start = await self._quota.reserve.remote(requests, tokens)
+            if wait <= 0:
+                return
             await asyncio.sleep(wait)
+            if not await self._quota.forfeited.remote(start):
+                return
 
     async def pause(self, seconds: float) -> None:
         """Let nobody send for a while."""

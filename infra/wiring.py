@@ -58,7 +58,9 @@ def make_endpoint(embedding: EmbeddingConfig, space: Space, *, pays: bool = True
         api_key=key,
         rpm=embedding.rpm,
         tpm=embedding.tpm,
-        max_in_flight=embedding.max_in_flight,
+        max_in_flight=embedding.max_in_flight
+        if remote
+        else min(embedding.max_in_flight, os.cpu_count() or 1),
         batch_inputs=embedding.batch_inputs,
         timeout=embedding.timeout,
         patience=embedding.patience,

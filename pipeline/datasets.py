@@ -17,16 +17,13 @@ _CONFLICT = re.compile("conflict|concurrent", re.IGNORECASE)
 
 
 def open_dataset(uri: str, version: int | None = None) -> lance.LanceDataset | None:
-    """Open a Lance dataset at its newest version or at one given; None where there is none.
-
-    Raises OSError where what is there cannot be read.
-    """
+    """Open a Lance dataset at its newest version or at one given; None where there is none."""
     try:
         return lance.dataset(uri, version=version)
     except (ValueError, FileNotFoundError) as error:
         if "not found" in str(error).lower():
             return None
-        raise OSError(str(error)) from error
+        raise
 
 
 def create_dataset(objects: Objects, path: str, empty: pa.Table) -> None:
@@ -51,8 +48,9 @@ def lost_race(error: OSError) -> bool:
     return isinstance(error, CommitConflictError) or bool(_CONFLICT.search(str(error)))
 
 
+# Quoted, since an annotation that holds the class outlives DuckDB's module, which then complains at exit.
 @contextmanager
-def set_operations() -> Iterator[duckdb.DuckDBPyConnection]:
+def set_operations() -> "Iterator[duckdb.DuckDBPyConnection]":
     """A DuckDB for joins over datasets; raises OSError where one of them cannot be read."""
     try:
         with duckdb.connect() as db:

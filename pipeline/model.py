@@ -169,6 +169,12 @@ class Endpoint:
     timeout: float = 60.0  # seconds an attempt may take
     patience: float = 180.0  # seconds a request may take with all its retries
 
+    def __post_init__(self) -> None:
+        for name in ("rpm", "tpm", "max_in_flight", "batch_inputs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}; it must be at least 1")
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

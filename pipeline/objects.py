@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from obstore.store import LocalStore, from_url
 from pipeline.errors import InputError, StoreRefused
 
 _NO_SPACE = os.strerror(errno.ENOSPC)
+_LANCE_READ = re.compile(r"LanceError\(IO\)|Not found: ")  # which it raises as ValueError
 
 
 class Objects:
@@ -91,7 +93,9 @@ def store_errors(place: str) -> Iterator[None]:
     """Translate what storage libraries raise into StoreRefused, which says where and what to do."""
     try:
         yield
-    except (OSError, BaseError) as error:
+    except (OSError, BaseError, ValueError) as error:
+        if isinstance(error, ValueError) and not _LANCE_READ.match(str(error)):
+            raise
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         if getattr(error, "errno", None) == errno.ENOSPC or _NO_SPACE in str(error):
             raise StoreRefused(

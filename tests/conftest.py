@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from infra.settings import be_quiet
 
@@ -17,6 +18,8 @@ for _name in (
 ):
     os.environ.pop(_name, None)
 be_quiet()
+settings.register_profile("vecmill", deadline=None)  # a busy machine is no defect
+settings.load_profile("vecmill")
 
 
 @pytest.fixture

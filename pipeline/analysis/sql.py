@@ -131,7 +131,7 @@ def _distinct(names: list[str]) -> list[str]:
     return taken
 
 
-def _tables_named(db: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+def _tables_named(db: "duckdb.DuckDBPyConnection", sql: str) -> set[str]:
     """The tables that a query reads; raises InputError where it does more than read them."""
     internal = db.execute("select view_name from duckdb_views() where schema_name in ('main', 'pg_catalog')")
     built_in = {name for (name,) in internal.fetchall()}
@@ -152,7 +152,7 @@ def _tables_named(db: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     return named
 
 
-def _parsed(db: duckdb.DuckDBPyConnection, sql: str) -> Any:
+def _parsed(db: "duckdb.DuckDBPyConnection", sql: str) -> Any:
     """The syntax tree of one SELECT; raises InputError for anything else."""
     try:
         serialised = db.execute("select json_serialize_sql(?)", [sql]).fetchall()

@@ -1,20 +1,30 @@
 """Embedding: providers, and the worker that sends requests to them."""
 
-from pipeline.embedding.local import LocalProvider
-from pipeline.embedding.openai import OpenAIProvider
+from pkgutil import resolve_name
+from typing import Protocol
+
 from pipeline.errors import InputError
 from pipeline.model import Endpoint, Space
 from pipeline.ports import Limits, Provider
 
-_PROVIDERS: dict[str, type[LocalProvider] | type[OpenAIProvider]] = {
-    "local": LocalProvider,
-    "openai": OpenAIProvider,
+# Named rather than imported: the openai SDK takes most of a second, which a local run can do without.
+_PROVIDERS = {
+    "local": "pipeline.embedding.local:LocalProvider",
+    "openai": "pipeline.embedding.openai:OpenAIProvider",
 }
+
+
+class _Kind(Protocol):
+    """What makes a provider."""
+
+    limits: Limits
+
+    def __call__(self, space: Space, endpoint: Endpoint, /) -> Provider: ...
 
 
 def limits(space: Space) -> Limits:
     """What the provider of a space takes in one request; known without a key."""
-    return _provider(space).limits
+    return _kind(space).limits
 
 
 def connect(space: Space, endpoint: Endpoint) -> Provider:
@@ -22,13 +32,14 @@ def connect(space: Space, endpoint: Endpoint) -> Provider:
 
     Raises InputError where the space cannot be made with this endpoint.
     """
-    return _provider(space)(space, endpoint)
+    return _kind(space)(space, endpoint)
 
 
-def _provider(space: Space) -> type[LocalProvider] | type[OpenAIProvider]:
+def _kind(space: Space) -> _Kind:
     if space.provider not in _PROVIDERS:
         raise InputError(
             f"{space.name}: there is no provider {space.provider!r}; "
             f"choose one of {', '.join(sorted(_PROVIDERS))}"
         )
-    return _PROVIDERS[space.provider]
+    kind: _Kind = resolve_name(_PROVIDERS[space.provider])
+    return kind

@@ -26,6 +26,10 @@ class Context:
         """The publish log of the run's table."""
         return Log(self.store, self.job.table)
 
+    def allowed(self, count: int) -> int:
+        """How many of so many may fail: the budget's share, rounded up."""
+        return math.ceil(self.job.budget.failures * count)
+
     def check_failures(self) -> None:
         """Stop the run where more documents failed than its budget allows.
 
@@ -34,7 +38,7 @@ class Context:
         letters = self.staging.dead_letters()
         failed = {letter["doc_id"] or letter["uri"] for letter in letters}
         listed = self.staging.read_json("listed")["documents"]
-        allowed = math.ceil(self.job.budget.failures * listed)
+        allowed = self.allowed(listed)
         if len(failed) > allowed:
             first = letters[0]
             raise TooManyFailures(

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pipeline.cache import VectorCache
 from pipeline.embedding import limits
 from pipeline.embedding.packing import Text, pack
+from pipeline.errors import ProviderRefused
 from pipeline.model import DeadLetter, Outcome, Plan, Request
 from pipeline.ports import Engine
 from pipeline.spool import Spool
@@ -34,6 +35,11 @@ def embed(context: Context, plan: Plan, engine: Engine) -> Outcome:
         for outcome in engine.embed(context.job, _requests(context)):
             total += outcome
             finished += outcome.spooled
+            if not total.texts and len(total.rejected) > context.allowed(plan.texts):
+                raise ProviderRefused(
+                    f"the endpoint has rejected every text so far, {len(total.rejected)} of them; the last: "
+                    f"{total.rejected[-1][1]}. Check --embedding and --base-url; nothing was published"
+                )
             context.progress("embed", total.texts + len(total.rejected), plan.texts)
             if len(finished) >= _SINK_AFTER:
                 spool.drain(cache, finished)

@@ -10,6 +10,7 @@ from pipeline.errors import OverBudget, ProviderRefused, TooManyFailures
 from pipeline.model import Budget, Job, Space
 from pipeline.objects import Objects
 from pipeline.run import plan_only
+from pipeline.search.find import search
 from pipeline.staging import Staging
 from pipeline.store.log import Log
 from tests.endpoint import Faults, MeteredEndpoint
@@ -89,10 +90,13 @@ def test_a_prefix_of_the_space_is_put_before_each_text_once_and_billed(folder: P
     with MeteredEndpoint(key=KEY) as endpoint:
         values = {**metered(endpoint.url), "space": space}
         report = run(job_for(folder, store, **values))
-    texts = [charge.text for charge in endpoint.ledger.charges]
+        billed = endpoint.ledger.tokens_billed
+        search(Objects(store), "docs", "川の水", endpoint=values["endpoint"])
+    *texts, asked = [charge.text for charge in endpoint.ledger.charges]
+    assert asked == "query: 川の水"
     assert len(texts) == 40
     assert all(text.startswith("passage: ") and text.count("passage: ") == 1 for text in texts)
-    assert report.embedding["tokens"] == endpoint.ledger.tokens_billed
+    assert report.embedding["tokens"] == billed
     assert not any(text.startswith("passage") for text in rows(store)["text"].to_pylist())
 
 
@@ -236,3 +240,13 @@ def test_the_key_is_in_no_file_of_the_store_though_the_endpoint_repeats_it(folde
 
 def _letters(store: str, job: Job) -> list[dict[str, Any]]:
     return Staging(Objects(store), job.run_id).dead_letters()
+
+
+def test_an_endpoint_that_rejects_everything_is_not_asked_for_each_text(tmp_path: Path, store: str) -> None:
+    folder = write_pages(tmp_path / "docs", {f"{n}.md": f"Page {n}. 第{n}頁。" for n in range(200)})
+    with MeteredEndpoint(key="sk-test", faults=Faults(poison_marker="age")) as endpoint:
+        job = job_for(folder, store, **metered(endpoint.url, max_in_flight=1, batch_inputs=20))
+        with pytest.raises(ProviderRefused, match="rejected every text so far"):
+            run(job)
+        assert endpoint.ledger.arrived == 39  # one request of 20 texts, halved until each stands alone
+        assert endpoint.ledger.texts_billed == 0

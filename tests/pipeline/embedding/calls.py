@@ -1,4 +1,4 @@
-"""One call of the openai provider, from a test that is not async."""
+"""Calls of the openai provider, from tests that are not async."""
 
 import asyncio
 import socket
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.embedding.openai import OpenAIProvider
+from pipeline.errors import ProviderRefused, RequestFailed
 from pipeline.model import Endpoint, Secret, Space
 from pipeline.ports import Embedded
 from tests.endpoint.answers import vector
@@ -29,6 +30,23 @@ def embed(url: str | None, texts: Sequence[str], space: Space = SPACE, **endpoin
             await provider.close()
 
     return asyncio.run(once())
+
+
+def failures(url: str, texts: Sequence[str], times: int) -> list[Exception | Embedded]:
+    """What one provider makes of one request, sent again and again: its errors, and the answers it took."""
+
+    async def ask() -> list[Exception | Embedded]:
+        provider = OpenAIProvider(SPACE, Endpoint(base_url=url, api_key=Secret(KEY), timeout=5.0))
+        results: list[Exception | Embedded] = []
+        for _ in range(times):
+            try:
+                results.append(await provider.embed(texts))
+            except (RequestFailed, ProviderRefused) as error:
+                results.append(error)
+        await provider.close()
+        return results
+
+    return asyncio.run(ask())
 
 
 def expected(texts: Sequence[str], space: Space = SPACE) -> NDArray[np.float32]:

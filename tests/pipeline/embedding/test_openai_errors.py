@@ -1,6 +1,5 @@
 """Whatever the SDK raises becomes one of our own errors, and no error leads to the key."""
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pipeline.embedding.openai import OpenAIProvider
 from pipeline.errors import ProviderRefused, Rejected, RequestFailed, Retryable, Throttled, Unreachable
 from pipeline.model import Endpoint, Secret
 from tests.endpoint import Faults, MeteredEndpoint
-from tests.pipeline.embedding.calls import KEY, SPACE, free_port
+from tests.pipeline.embedding.calls import KEY, SPACE, failures, free_port
 from tests.pipeline.embedding.canned import answer, canned, says, sends
 
 _REQUEST = httpx2.Request("POST", "http://host/v1", headers={"Authorization": f"Bearer {KEY}"})
@@ -28,18 +27,9 @@ def _fails(url: str) -> Exception:
 
 def _all_fail(url: str, times: int) -> list[Exception]:
     """The errors of one provider, asked again and again."""
-
-    async def ask() -> list[Exception]:
-        provider = OpenAIProvider(SPACE, Endpoint(base_url=url, api_key=Secret(KEY), timeout=5.0))
-        errors = []
-        for _ in range(times):
-            with pytest.raises((RequestFailed, ProviderRefused)) as caught:
-                await provider.embed(["a"])
-            errors.append(caught.value)
-        await provider.close()
-        return errors
-
-    return asyncio.run(ask())
+    errors = [result for result in failures(url, ["a"], times) if isinstance(result, Exception)]
+    assert len(errors) == times
+    return errors
 
 
 # ---- by status

@@ -1,11 +1,11 @@
 """Rollback: a new version with old content."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import lance
 import orjson
-import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError, StoreRefused
@@ -78,7 +78,7 @@ def test_an_unknown_version_is_refused_and_nothing_changes(
     before = listing(store)
     with pytest.raises(InputError, match=f"no version {version}; it has 1 to 1"):
         rollback(Objects(store), "docs", version)
-    with pytest.raises(InputError, match="there is no table 'other'; the store has docs|the store has docs"):
+    with pytest.raises(InputError, match=r"there is no table 'other' in .*; the store has docs"):
         rollback(Objects(store), "other", 1)
     assert listing(store) == before
 
@@ -88,7 +88,7 @@ def test_a_version_whose_data_is_gone_is_refused(publish: Publish, store: str) -
     publish(a="second")
     first = _log(store).at(1)
     uri = generation_uri(Objects(store), "docs", first.generation)
-    lance.dataset(uri).cleanup_old_versions(older_than=pa.scalar(0, pa.duration("s")).as_py())
+    lance.dataset(uri).cleanup_old_versions(older_than=timedelta(0))
     with pytest.raises(StoreRefused, match="version 1 of table 'docs' is gone"):
         rollback(Objects(store), "docs", 1)
     assert _log(store).live().version == 2

@@ -109,7 +109,7 @@ def test_a_missing_table_is_refused_with_those_there_are(store: str) -> None:
     for table in ("日本語", "docs"):
         Log(objects, table).append(_entry(1))
     assert published_tables(objects) == ["docs", "日本語"]
-    with pytest.raises(InputError, match="there is no table 'doc'.*; the store has docs, 日本語"):
+    with pytest.raises(InputError, match=r"there is no table 'doc' in .*; the store has docs, 日本語"):
         Log(objects, "doc").live()
 
 

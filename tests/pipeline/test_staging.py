@@ -1,0 +1,103 @@
+"""A run's folder, and the shards that its stages hand on."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.model import DeadLetter
+from pipeline.objects import Objects
+from pipeline.staging import RECORD, ShardWriter, Staging, read_shards, replaced_documents
+
+_ROWS = pa.schema([("text", pa.string()), ("number", pa.int64())])
+
+
+@pytest.fixture
+def staging(store: str) -> Staging:
+    return Staging(Objects(store, create=True), "run-1")
+
+
+def test_a_table_comes_back_as_it_was_staged(staging: Staging) -> None:
+    table = pa.table({"text": ["川", ""], "number": [1, None]}, schema=_ROWS)
+    staging.write_table("deep/name", table)
+    assert staging.read_table("deep/name").equals(table)
+    staging.write_table("deep/name", table.slice(1))
+    assert len(staging.read_table("deep/name")) == 1
+
+
+def test_what_was_never_staged_is_named(staging: Staging) -> None:
+    with pytest.raises(FileNotFoundError, match=r"runs/run-1/plan\.parquet was never staged"):
+        staging.read_table("plan")
+    assert staging.read_json("plan") is None
+    assert list(read_shards(staging, "chunks")) == []
+
+
+def test_runs_do_not_see_one_another(staging: Staging, store: str) -> None:
+    staging.write_json("plan", {"文": 1})
+    assert staging.read_json("plan") == {"文": 1}
+    for other in ("run-11", "run"):
+        assert Staging(Objects(store), other).read_json("plan") is None
+        Staging(Objects(store), other).restart()
+    assert staging.read_json("plan") == {"文": 1}
+
+
+@given(st.lists(st.tuples(st.text(max_size=20), st.integers(0, 100)), max_size=40), st.integers(1, 7))
+def test_shards_hold_every_row_once_and_in_order(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int]], bound: int
+) -> None:
+    staging = Staging(Objects(str(tmp_path_factory.mktemp("s"))), "run")
+    writer = ShardWriter(staging, "chunks", _ROWS)
+    writer._ROWS = bound
+    for text, number in rows:
+        writer.add({"text": text, "number": number})
+    writer.flush()
+    shards = list(read_shards(staging, "chunks"))
+    assert [tuple(row.values()) for shard in shards for row in shard.to_pylist()] == rows
+    assert writer.written == len(rows)
+    assert all(0 < len(shard) <= bound for shard in shards)
+
+
+def test_a_shard_ends_where_its_texts_grow_large(staging: Staging) -> None:
+    writer = ShardWriter(staging, "chunks", _ROWS)
+    for number in range(5):
+        writer.add({"text": "x" * 9 * 2**20, "number": number})
+    writer.flush()
+    assert [len(shard) for shard in read_shards(staging, "chunks")] == [4, 1]
+
+
+def test_more_than_ten_shards_stay_in_order(staging: Staging) -> None:
+    for number in range(12):
+        staging.write_table(f"chunks/{number:06d}", pa.table({"number": [number]}))
+    assert [shard["number"][0].as_py() for shard in read_shards(staging, "chunks")] == list(range(12))
+
+
+def test_clearing_keeps_what_people_read_and_beginning_again_keeps_the_record(staging: Staging) -> None:
+    def stage() -> None:
+        staging.write_table("chunks/000000", pa.table({"a": [1]}))
+        staging.write_json("plan", {})
+        staging.write_json(RECORD, {"state": "running"})
+        staging.bury("split", [DeadLetter("a.md", "file:///a.md", "split", "unreadable")])
+
+    stage()
+    staging.clear()
+    assert staging.shards("chunks") == []
+    assert (staging.read_json("plan"), len(staging.dead_letters())) == ({}, 1)
+    stage()
+    staging.restart()
+    assert (staging.shards("chunks"), staging.read_json("plan"), staging.dead_letters()) == ([], None, [])
+    assert staging.read_json(RECORD) == {"state": "running"}
+
+
+def test_dead_letters_come_in_the_order_of_the_stages(staging: Staging) -> None:
+    for stage in ("embed", "list", "split"):
+        staging.bury(stage, [DeadLetter(f"{stage}.md", "u", stage, "because", "抜粋", "")])
+    staging.bury("embed", [])
+    letters = staging.dead_letters()
+    assert [letter["doc_id"] for letter in letters] == ["list.md", "split.md", "embed.md"]
+    assert letters[0]["id"] == DeadLetter("list.md", "u", "list", "another reason").id
+
+
+def test_replaced_are_the_documents_that_were_touched_and_those_that_are_gone(staging: Staging) -> None:
+    staging.write_table("touched", pa.table({"doc_id": ["a", "b"]}))
+    staging.write_table("gone", pa.table({"doc_id": ["c"]}))
+    assert replaced_documents(staging)["doc_id"].to_pylist() == ["a", "b", "c"]
