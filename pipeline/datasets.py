@@ -4,6 +4,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import duckdb
 import lance
@@ -51,12 +52,21 @@ def lost_race(error: OSError) -> bool:
 # Quoted, since an annotation that holds the class outlives DuckDB's module, which then complains at exit.
 @contextmanager
 def set_operations() -> "Iterator[duckdb.DuckDBPyConnection]":
-    """A DuckDB for joins over datasets; raises OSError where one of them cannot be read."""
+    """A DuckDB for joins over datasets; raises OSError where one of them cannot be read.
+
+    What is made in it is temporary, and gone with it.
+    """
     try:
-        with duckdb.connect() as db:
+        with _duckdb().cursor() as db:
             yield db
     except (duckdb.InvalidInputException, duckdb.OperationalError) as error:
         raise OSError(str(error)) from error
+
+
+@cache
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    """One a process: starting it takes longer than all that a small run asks of it."""
+    return duckdb.connect()
 
 
 class VectorIndex:

@@ -80,13 +80,13 @@ class Staging:
 class ShardWriter:
     """Cuts a stream of rows into staged shards of bounded size."""
 
-    _ROWS = 8192
     _BYTES = 32 * 2**20
 
-    def __init__(self, staging: Staging, name: str, schema: pa.Schema) -> None:
+    def __init__(self, staging: Staging, name: str, schema: pa.Schema, most: int = 8192) -> None:
         self._staging = staging
         self._name = name
         self._schema = schema
+        self._most = most  # rows a shard
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
         self._shards = 0
@@ -96,7 +96,7 @@ class ShardWriter:
         """Take a row."""
         self._rows.append(row)
         self._bytes += len(row["text"])
-        if len(self._rows) >= self._ROWS or self._bytes >= self._BYTES:
+        if len(self._rows) >= self._most or self._bytes >= self._BYTES:
             self.flush()
 
     def flush(self) -> None:

@@ -32,7 +32,9 @@ class Cutter:
         counter, spec, space = counter_for(self.job.space), self.job.splitter, self.job.space
         lead = space.document_prefix
         lead_tokens = counter.count([lead])[0] if lead else 0
-        splitter = make(replace(spec, max_tokens=spec.max_tokens - lead_tokens), counter)
+        room = spec.max_tokens - lead_tokens
+        overlap = min(spec.overlap_tokens, room // 2)
+        splitter = make(replace(spec, max_tokens=room, overlap_tokens=overlap), counter)
         doc_hash, seen = document.content_hash, Counter[str]()
         for ordinal, chunk in enumerate(splitter.split(document.text)):
             embedded = lead + chunk.embedded(document.text)

@@ -91,7 +91,7 @@ def _write(folder: Path, pages: Pages) -> None:
         os.utime(folder / name, ns=(time, time))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rounds=_rounds, kind=st.sampled_from(["markdown", "recursive"]))
 @example(
     rounds=[

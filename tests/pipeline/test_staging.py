@@ -46,8 +46,7 @@ def test_shards_hold_every_row_once_and_in_order(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int]], bound: int
 ) -> None:
     staging = Staging(Objects(str(tmp_path_factory.mktemp("s"))), "run")
-    writer = ShardWriter(staging, "chunks", _ROWS)
-    writer._ROWS = bound
+    writer = ShardWriter(staging, "chunks", _ROWS, most=bound)
     for text, number in rows:
         writer.add({"text": text, "number": number})
     writer.flush()

@@ -161,8 +161,8 @@ def test_rows_come_as_they_are_read(store: str) -> None:
     ],
 )
 def test_a_query_beyond_its_time_is_stopped_and_says_so(store: str, sql: str) -> None:
-    with pytest.raises(InputError, match=r"took longer than 0\.2 s and was stopped"):
-        for _ in query(Objects(store), sql, seconds=0.2):
+    with pytest.raises(InputError, match=r"took longer than 0\.1 s and was stopped"):
+        for _ in query(Objects(store), sql, seconds=0.1):
             pass
 
 

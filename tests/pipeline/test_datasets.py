@@ -1,0 +1,110 @@
+"""Lance datasets: making them, losing a race for them, and finding vectors in them."""
+
+from pathlib import Path
+
+import lance
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline import schema
+from pipeline.datasets import VectorIndex, create_dataset, lost_race, open_dataset, set_operations
+from pipeline.objects import Objects
+
+_SCHEMA = schema.vectors(4)
+
+
+def _rows(first: int, count: int) -> pa.Table:
+    """Rows whose vector is their number, four times."""
+    numbers = np.repeat(np.arange(first, first + count, dtype=np.float32), 4)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(numbers), 4)
+    return pa.table([pa.array([f"h{n}" for n in range(first, first + count)]), column], schema=_SCHEMA)
+
+
+@pytest.fixture
+def objects(store: str) -> Objects:
+    return Objects(store, create=True)
+
+
+def test_what_is_not_there_opens_as_none(objects: Objects) -> None:
+    assert open_dataset(objects.at("x.lance")) is None
+    assert open_dataset(objects.at("x.lance"), 3) is None
+    create_dataset(objects, "x.lance", _SCHEMA.empty_table())
+    assert open_dataset(objects.at("x.lance"), 2) is None
+
+
+def test_a_dataset_made_is_empty_and_takes_rows(objects: Objects) -> None:
+    create_dataset(objects, "cache/x.lance", _SCHEMA.empty_table())
+    dataset = open_dataset(objects.at("cache/x.lance"))
+    assert dataset is not None
+    assert (dataset.version, dataset.count_rows(), dataset.schema) == (1, 0, _SCHEMA)
+    lance.write_dataset(_rows(0, 3), dataset.uri, mode="append")
+    assert lance.dataset(dataset.uri).to_table().equals(_rows(0, 3))
+
+
+def test_making_a_dataset_again_leaves_the_one_that_is_there(objects: Objects) -> None:
+    create_dataset(objects, "x.lance", _SCHEMA.empty_table())
+    lance.write_dataset(_rows(0, 3), objects.at("x.lance"), mode="append")
+    create_dataset(objects, "x.lance", _SCHEMA.empty_table())
+    dataset = open_dataset(objects.at("x.lance"))
+    assert dataset is not None
+    assert (dataset.version, dataset.count_rows()) == (2, 3)
+
+
+def test_a_maker_that_was_killed_half_way_is_completed_by_the_next(objects: Objects) -> None:
+    objects.put("x.lance/_transactions/0-leftover.txn", b"")
+    create_dataset(objects, "x.lance", _SCHEMA.empty_table())
+    lance.write_dataset(_rows(0, 1), objects.at("x.lance"), mode="append")
+    assert lance.dataset(objects.at("x.lance")).count_rows() == 1
+
+
+def test_a_commit_that_comes_second_is_known_as_such(objects: Objects) -> None:
+    uri = objects.at("x.lance")
+    for first in range(3):
+        lance.write_dataset(_rows(first, 1), uri, mode="append" if first else "create")
+    late = lance.dataset(uri)
+    lance.dataset(uri).optimize.compact_files()
+    with pytest.raises(OSError, match="conflict") as lost:
+        late.optimize.compact_files()
+    assert lost_race(lost.value)
+    assert not lost_race(OSError("No space left on device"))
+
+
+def test_vectors_are_found_for_whatever_is_asked_in_its_order_across_fragments_and_deletions(
+    objects: Objects,
+) -> None:
+    uri = objects.at("x.lance")
+    for first in (0, 10, 20):
+        lance.write_dataset(_rows(first, 10), uri, mode="append" if first else "create")
+    dataset = lance.dataset(uri)
+    dataset.delete("text_hash in ('h0', 'h11', 'h12', 'h29')")
+    asked = pa.array(["h28", "h3", "never", "h11", "h3", "h10", "h28", "h0"])
+    found, vectors = VectorIndex(lance.dataset(uri)).take(asked)
+    assert found.to_pylist() == [0, 1, 4, 5, 6]
+    assert [vector[0] for vector in vectors.to_pylist()] == [28, 3, 3, 10, 28]
+
+
+def test_nothing_is_found_where_nothing_is(objects: Objects) -> None:
+    create_dataset(objects, "x.lance", _SCHEMA.empty_table())
+    empty = lance.dataset(objects.at("x.lance"))
+    for asked in (["a"], []):
+        found, vectors = VectorIndex(empty).take(pa.array(asked, pa.string()))
+        assert (len(found), len(vectors)) == (0, 0)
+    lance.write_dataset(_rows(0, 2), empty.uri, mode="append")
+    found, vectors = VectorIndex(lance.dataset(empty.uri)).take(pa.array(["a"]))
+    assert (len(found), len(vectors)) == (0, 0)
+
+
+def test_a_dataset_that_cannot_be_read_in_a_join_is_a_fault_of_the_storage(objects: Objects) -> None:
+    lance.write_dataset(_rows(0, 2), objects.at("x.lance"))
+    dataset = lance.dataset(objects.at("x.lance"))
+    for path in Path(objects.at("x.lance"), "data").iterdir():
+        path.unlink()
+
+    def joined() -> None:
+        with set_operations() as db:
+            db.register("x", dataset)
+            db.execute("select sum(hash(text_hash)) from x").fetchall()
+
+    with pytest.raises(OSError, match="Not found"):
+        joined()
