@@ -1,5 +1,6 @@
 """The command line: every command takes a pipeline's name, or a source given in place."""
 
+import os
 import signal
 import sys
 import traceback
@@ -12,7 +13,7 @@ from flows.options import Common, Rows, Run, spread
 from flows.request import load, requested
 from infra.config import PipelineConfig, StoreConfig
 from infra.settings import be_quiet, read_environment
-from pipeline.errors import InputError, UsageError, VecmillError
+from pipeline.errors import InputError, OverBudget, UsageError, VecmillError
 
 app = typer.Typer(
     help="Turns documents into versioned vectors.",
@@ -50,7 +51,7 @@ def plan(source: _Source, run: Run, rows: Rows, common: Common) -> None:
         values = plan_only(job, bars).record()
     (render.json_document if common.json else render.plan)(values)
     if values["over_budget"]:
-        raise typer.Exit(4)
+        raise typer.Exit(OverBudget.exit_code)
 
 
 @app.command()
@@ -75,7 +76,7 @@ def doctor(common: Common) -> None:
     else:
         render.rows([{**row, "ok": "yes" if row["ok"] else "NO"} for row in rows])
     if not all(row["ok"] for row in rows):
-        raise typer.Exit(3)
+        raise typer.Exit(InputError.exit_code)
 
 
 def perform(pipeline: PipelineConfig, store: StoreConfig, progress: render.Bars) -> dict[str, Any]:
@@ -131,6 +132,9 @@ def _run(arguments: list[str]) -> int:
         return _failed(error.format_message(), UsageError.exit_code, UsageError.__name__, as_json)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
+    except BrokenPipeError:  # whoever reads us, as in `| head`, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:
         traceback.print_exc()
         said = f"this is a defect of vecmill, please report it: {type(error).__name__}: {error}"

@@ -7,6 +7,7 @@ from flows import render
 from flows.options import Common
 from infra.config import PipelineConfig, SourceConfig, StoreConfig
 from infra.settings import keep_prefect_in, read_environment
+from pipeline.objects import is_remote, resolved
 
 _TABLE = "demo"
 _SAMPLES = Path(__file__).parent / "samples"
@@ -19,7 +20,8 @@ _QUESTIONS = (
 def run_demo(store: StoreConfig, common: Common) -> None:
     """Ingest the samples as the real flow on a Prefect server, then search in English and Japanese."""
     if read_environment().prefect_api_url is None:
-        keep_prefect_in(Path(store.uri).absolute() / "prefect")
+        if not is_remote(store.uri):
+            keep_prefect_in(Path(resolved(store.uri)) / "prefect")
         if not common.quiet:
             render.err.print("starting Prefect's embedded server (about ten seconds) …")
     values = _ingested(store, common)

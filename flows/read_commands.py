@@ -37,11 +37,14 @@ def search(
     from pipeline.search.find import search as find
     from pipeline.store.log import Log
 
-    store = _store(common)
+    config = load(common)
+    store = Objects(config.store.uri)
     name = table or _only_table(store)
     own, _ = Log(store, name).at(at).specs()
     given = {key: value for key, value in asdict(access).items() if value and key != "embedding"}
-    form = EmbeddingConfig(**given)
+    # The table's own pipeline knows its endpoint: a query must not go to another.
+    declared = (form.embedding for form in config.pipelines.values() if form.table == name)
+    form = EmbeddingConfig(**{**next(declared, EmbeddingConfig()).model_dump(), **given})
     endpoint = Endpoint() if mode == "text" else make_endpoint(form, own)
     asked = Space.parse(access.embedding) if access.embedding else None
     found = find(

@@ -1,9 +1,13 @@
 """The forms of a pipeline: the same models check vecmill.toml, the options and the dashboard's forms."""
 
+from datetime import UTC, datetime
 from typing import Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from cronsim import CronSim, CronSimError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipeline.embedding.address import checked_address
 from pipeline.errors import InputError
 from pipeline.model import SplitterSpec
 
@@ -81,6 +85,14 @@ class EmbeddingConfig(_Form):
     timeout: float = Field(60.0, gt=0, title="Seconds an attempt may take")
     patience: float = Field(180.0, gt=0, title="Seconds a request may take with its retries")
 
+    @field_validator("base_url")
+    @classmethod
+    def _address_is_one(cls, url: str | None) -> str | None:
+        try:
+            return url and checked_address(url)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+
     @model_validator(mode="after")
     def _space_is_whole(self) -> "EmbeddingConfig":
         named = [self.provider, self.model, self.dimensions]
@@ -104,6 +116,25 @@ class ScheduleConfig(_Form):
     cron: str | None = Field(None, title="Cron expression")
     interval: float | None = Field(None, gt=0, title="Seconds between runs")
     timezone: str = Field("UTC", title="Time zone")
+
+    @field_validator("cron")
+    @classmethod
+    def _cron_is_one(cls, cron: str | None) -> str | None:
+        try:
+            if cron is not None:
+                CronSim(cron, datetime.now(UTC))
+        except CronSimError as error:
+            raise ValueError(f"{cron!r} is no cron expression ({error})") from None
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_is_one(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{timezone!r} is no time zone, such as Asia/Tokyo") from None
+        return timezone
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "ScheduleConfig":

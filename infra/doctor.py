@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import httpx
 
@@ -13,7 +14,7 @@ from infra.config import Config
 from infra.settings import read_environment, read_secret
 from pipeline import wordllama
 from pipeline.errors import InputError, VecmillError
-from pipeline.objects import Objects
+from pipeline.objects import Objects, is_remote, resolved
 
 _PACKAGES = ("pylance", "duckdb", "pyarrow", "prefect", "ray", "openai")
 _SECONDS = 3.0
@@ -44,7 +45,8 @@ def examine(config: Config) -> list[Finding]:
     ]
     for name, pipeline in config.pipelines.items():
         if pipeline.embedding.provider == "openai":
-            variable, url = pipeline.embedding.api_key_env, pipeline.embedding.base_url
+            variable = pipeline.embedding.api_key_env
+            url = pipeline.embedding.base_url or read_environment().openai_base_url
             checks.append((f"key of {name}", partial(_key, variable, url)))
     return [_finding(name, check) for name, check in checks]
 
@@ -66,6 +68,8 @@ def _embedded_model() -> str:
 
 def _store(uri: str) -> str:
     """Write, write again only if absent, and read: what the publish log leans on."""
+    if not is_remote(uri) and Path(resolved(uri)).is_file():
+        raise InputError(f"{uri} is a file, where a folder is needed; name another --store")
     try:
         objects = Objects(uri)
     except InputError:

@@ -3,9 +3,11 @@
 import logging
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from infra.ray_engine import RayEngine
 from pipeline.errors import InputError
@@ -23,15 +25,20 @@ def open_ray(address: str | None, workers: int | None) -> Iterator[Engine]:
     started = not ray.is_initialized()
     if started:
         _start(address, workers)
-        signal.signal(signal.SIGTERM, handler)  # ray.init puts its own in place
     try:
+        _restore(handler)  # ray.init puts its own in place
         cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
         # A worker beyond the cluster's cores would wait for one, and its requests with it.
         yield RayEngine(max(1, min(workers or _MOST_WORKERS, cores)))
     finally:
         if started:
             ray.shutdown()
-            signal.signal(signal.SIGTERM, handler)
+            _restore(handler)
+
+
+def _restore(handler: Any) -> None:
+    if threading.current_thread() is threading.main_thread():  # elsewhere Ray has set none either
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _start(address: str | None, workers: int | None) -> None:

@@ -4,12 +4,14 @@ A killed worker's requests go to others. Ray's own retries are off: what was fin
 worker died lies in the spool, and only our driver knows what still has to be sent.
 """
 
+import asyncio
 import pickle
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
@@ -33,8 +35,18 @@ class _Actor:
         # Bytes and a name, since a restarted actor must not depend on arguments that Ray may lose.
         self._worker = Worker.of(pickle.loads(job), RayLimiter(ray.get_actor(quota)))
 
+        self._tasks: set[asyncio.Task[Outcome]] = set()
+
     async def embed(self, request: Request) -> Outcome:
-        return await self._worker.embed(request)
+        task = cast("asyncio.Task[Outcome]", asyncio.current_task())
+        self._tasks.add(task)
+        try:
+            return await self._worker.embed(request)
+        finally:
+            self._tasks.discard(task)
+
+    async def stop(self) -> None:
+        self._worker.stop(self._tasks)
 
 
 _RemoteActor: Any = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(_Actor)
@@ -80,6 +92,7 @@ class _Fleet:
         self._deaths = dict.fromkeys(range(workers), 0)
         self._flying: dict[Any, tuple[int, Request]] = {}
         self._again: deque[Request] = deque()
+        self._lost: Counter[int] = Counter()  # texts on their way when a worker died, by request
 
     def run(self, requests: Iterator[Request], most: int) -> Iterator[Outcome]:
         while True:
@@ -99,7 +112,9 @@ class _Fleet:
                 time.sleep(0.05)  # every worker is resting
 
     def end(self) -> None:
-        """Let what is on its way arrive in the spool, then end the workers."""
+        """Send nothing more, let what is on its way arrive in the spool, then end the workers."""
+        for actor in self._actors:
+            actor.stop.remote()
         if self._flying:
             ray.wait(list(self._flying), num_returns=len(self._flying), timeout=10)
         for actor in (*self._actors, self._quota):
@@ -132,12 +147,13 @@ class _Fleet:
         except RayActorError as error:
             # The error covers ActorUnavailableError too, where the worker lives but cannot be reached.
             self._deaths[worker] += 1
-            if self._deaths[worker] > _DEATHS_ALLOWED * len(self._actors):
+            if self._deaths[worker] > _DEATHS_ALLOWED:
                 raise ProviderRefused(f"workers keep dying: {str(error).splitlines()[0]}") from error
             self._rested[worker] = time.monotonic() + _COOLING_SECONDS
             self._again.append(request)
+            self._lost[request.number] += len(request.texts)
             return None
-        return outcome
+        return replace(outcome, paid_again=outcome.paid_again + self._lost[outcome.number])
 
 
 def _result(reference: Any) -> Any:

@@ -7,15 +7,15 @@ from contextlib import AbstractContextManager, contextmanager
 from infra.config import EmbeddingConfig, PipelineConfig, SplitterConfig
 from infra.settings import read_environment, read_secret
 from pipeline import ids
+from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
 from pipeline.model import Budget, Endpoint, Job, SourceSpec, Space, SplitterSpec
-from pipeline.objects import Objects
+from pipeline.objects import Objects, resolved
 from pipeline.ports import Engine, EngineFactory
 from pipeline.store.log import Entry, Log
 
 DEFAULT_SPACE = Space("local", "wordllama", 256)
-_OPENAI = "https://api.openai.com/v1"
 
 # From this many texts on, a local model on many cores repays the seconds that Ray takes to start.
 _LARGE = 200_000
@@ -32,7 +32,7 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
     space = _space(pipeline.embedding) or own[0]
     return Job(
         run_id=ids.new_run_id(),
-        store=store,
+        store=resolved(store),
         table=pipeline.table,
         source=SourceSpec(**pipeline.source.model_dump()),
         splitter=_splitter(pipeline.splitter, pipeline) if pipeline.splitter else own[1],
@@ -54,7 +54,7 @@ def make_endpoint(embedding: EmbeddingConfig, space: Space, *, pays: bool = True
             "set it, or name another variable with --api-key-env"
         )
     return Endpoint(
-        base_url=(named or _OPENAI) if remote else None,
+        base_url=checked_address(named) if remote and named else None,
         api_key=key,
         rpm=embedding.rpm,
         tpm=embedding.tpm,

@@ -1,6 +1,7 @@
 """The vector cache: what has been paid for, shared by every table and run of a store."""
 
 import re
+from datetime import timedelta
 
 import lance
 import pyarrow as pa
@@ -12,6 +13,7 @@ from pipeline.objects import Objects, store_errors
 
 # Small appends make a scan slow long before they make it wrong.
 _COMPACT_BEYOND = 50  # fragments
+_READERS_DONE = timedelta(days=1)  # whoever still reads what was compacted is long gone then
 
 
 class VectorCache:
@@ -47,6 +49,7 @@ class VectorCache:
         with store_errors(self.uri):
             try:
                 dataset.optimize.compact_files()
+                dataset.cleanup_old_versions(older_than=_READERS_DONE)
             except OSError as error:
                 if not lost_race(error):
                     raise

@@ -1,10 +1,10 @@
 """Lance datasets as the cache and the tables use them."""
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 import duckdb
 import lance
@@ -54,19 +54,14 @@ def lost_race(error: OSError) -> bool:
 def set_operations() -> "Iterator[duckdb.DuckDBPyConnection]":
     """A DuckDB for joins over datasets; raises OSError where one of them cannot be read.
 
-    What is made in it is temporary, and gone with it.
+    What does not fit into memory goes to a folder of its own, not into the one we were started in.
     """
+    spill = f"{tempfile.gettempdir()}/vecmill-{os.getpid()}"
     try:
-        with _duckdb().cursor() as db:
+        with duckdb.connect(config={"temp_directory": spill}) as db:
             yield db
     except (duckdb.InvalidInputException, duckdb.OperationalError) as error:
         raise OSError(str(error)) from error
-
-
-@cache
-def _duckdb() -> duckdb.DuckDBPyConnection:
-    """One a process: starting it takes longer than all that a small run asks of it."""
-    return duckdb.connect()
 
 
 class VectorIndex:

@@ -89,6 +89,8 @@ def _alive(pid: int) -> bool:
 
 
 def _said(error: BaseException, job: Job) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
     said = str(error) if isinstance(error, VecmillError) else f"{type(error).__name__}: {error}"
     key = job.endpoint.api_key
     return said.replace(key, "***") if key else said

@@ -18,19 +18,29 @@ _NO_SPACE = os.strerror(errno.ENOSPC)
 _LANCE_READ = re.compile(r"LanceError\(IO\)|Not found: ")  # which it raises as ValueError
 
 
+def is_remote(uri: str) -> bool:
+    """Whether a store's URI is a URL of object storage rather than a path on this machine."""
+    return "://" in uri and not uri.startswith("file://")
+
+
+def resolved(uri: str) -> str:
+    """The URI as every process understands it, whatever folder it works in."""
+    if is_remote(uri):
+        return uri.rstrip("/")
+    return os.path.abspath(Path(uri.removeprefix("file://")).expanduser())
+
+
 class Objects:
     """The store at a URI: a path on this machine, or a URL such as s3://bucket/prefix."""
 
     def __init__(self, uri: str, *, create: bool = False) -> None:
         """Open a store; raises InputError where there is none, unless `create` is set."""
-        self._remote = "://" in uri and not uri.startswith("file://")
+        self.uri = resolved(uri)
         with store_errors(uri):
-            if self._remote:
-                self.uri = uri.rstrip("/")
+            if is_remote(uri):
                 self._store: Any = from_url(self.uri)
                 return
-            folder = Path(os.path.abspath(Path(uri.removeprefix("file://")).expanduser()))
-            self.uri = str(folder)
+            folder = Path(self.uri)
             if not create and not folder.is_dir():
                 raise InputError(
                     f"there is no store at {uri}; ingest something first, or name it with --store"

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -81,20 +81,28 @@ def ingest(
     """
     store, spent = Objects(job.store, create=True), _Spent()
     with Ledger(store).recorded(job) as record:
-        for _ in range(_ROUNDS):
-            context = _context(job, store, store, progress)
-            context.staging.restart()
-            report = _ingest(context, engines, runner, spent)
-            if report:
-                record(report.record())
-                break
-        else:
-            raise StoreRefused(
-                f"other runs changed the same documents of table {job.table!r} {_ROUNDS} times during this "
-                "run; run the same command again, it pays for nothing twice"
-            )
-    context.staging.clear()
+        try:
+            report = _rounds(job, store, engines, runner, progress, spent)
+        finally:
+            with suppress(StoreRefused):  # what ended the run says more than that its traces stay
+                Staging(store, job.run_id).clear()
+        record(report.record())
     return report
+
+
+def _rounds(
+    job: Job, store: Objects, engines: EngineFactory, runner: Runner, progress: Progress, spent: _Spent
+) -> Report:
+    for _ in range(_ROUNDS):
+        context = _context(job, store, store, progress)
+        context.staging.restart()
+        report = _ingest(context, engines, runner, spent)
+        if report:
+            return report
+    raise StoreRefused(
+        f"other runs changed the same documents of table {job.table!r} {_ROUNDS} times during this "
+        "run; run the same command again, it pays for nothing twice"
+    )
 
 
 def plan_only(job: Job, progress: Progress = silent) -> Plan:
@@ -141,20 +149,18 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Sp
     with spent.on("plan"):
         _take_in_leftovers(context)
         planned = runner(plan, context, documents)
-    if planned.over_budget:
-        raise OverBudget(
-            f"{planned.texts} texts ({planned.tokens} tokens) cost {planned.cost_usd:.4f} USD, the budget is "
-            f"{context.job.budget.usd:.4f} USD; nothing was paid. Raise --budget-usd, or ingest less"
-        )
+    _check_budget(context.job, planned, spent)
     hits = max(0, planned.cache_hits - spent.outcome.texts)  # what an earlier round paid is no hit
     published = None
     if not _nothing_to_do(context):
         with engines(planned.texts) as engine:
-            _prepare(context, planned, engine, runner, spent)
-        with spent.on("publish"):
-            published = runner(publish, context, documents)
-        if published is None:
-            return None
+            rows = _prepare(context, planned, engine, runner, spent)
+        # Where every staged chunk is a dead letter and none takes another's place, nothing has changed.
+        if rows or planned.chunks.unchanged or planned.chunks.deleted:
+            with spent.on("publish"):
+                published = runner(publish, context, documents)
+            if published is None:
+                return None
     return Report(
         run_id=context.job.run_id,
         table=context.job.table,
@@ -168,14 +174,28 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Sp
     )
 
 
-def _prepare(context: Context, planned: Plan, engine: Engine, runner: Runner, spent: _Spent) -> None:
-    """Embed, and stage what can be published."""
+def _check_budget(job: Job, planned: Plan, spent: _Spent) -> None:
+    """Raise OverBudget where the plan costs more than is left after what earlier rounds have paid."""
+    if job.budget.usd is None or planned.cost_usd is None:
+        return
+    paid = usd(job.space, spent.outcome.tokens) or 0.0
+    if planned.cost_usd + paid > job.budget.usd:
+        before = f"{paid:.6f} USD was paid before" if paid else "nothing was paid"
+        raise OverBudget(
+            f"{planned.texts} texts ({planned.tokens} tokens) cost {planned.cost_usd:.6f} USD, the budget is "
+            f"{job.budget.usd:.6f} USD; {before}. Raise --budget-usd, or ingest less"
+        )
+
+
+def _prepare(context: Context, planned: Plan, engine: Engine, runner: Runner, spent: _Spent) -> int:
+    """Embed, and stage what can be published; gives the number of rows staged."""
     with spent.on("embed"):
         if planned.texts:
             spent.outcome += runner(embed, context, planned, engine)
     with spent.on("assemble"):
-        runner(assemble, context, engine)
+        rows = runner(assemble, context, engine)
         runner(validate, context)
+    return rows
 
 
 def _take_in_leftovers(context: Context) -> None:

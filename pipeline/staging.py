@@ -32,7 +32,8 @@ class Staging:
         data = self._objects.get(f"{self._folder}/{name}.parquet")
         if data is None:
             raise FileNotFoundError(f"{self._folder}/{name}.parquet was never staged")
-        return pq.read_table(pa.BufferReader(data))
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            return file.read()
 
     def shards(self, name: str) -> list[str]:
         """The names of a table's staged shards, in order."""

@@ -97,7 +97,7 @@ def query(store: Objects, sql: str, *, seconds: float = _SECONDS) -> Iterator[di
     """
     late = Event()
     with duckdb.connect(config=_LOCKDOWN) as db:
-        for name in _tables_named(db, sql):
+        for name in _told_apart(_tables_named(db, sql)):
             db.register(name, _view(store, name))
 
         def stop() -> None:
@@ -120,6 +120,13 @@ def query(store: Objects, sql: str, *, seconds: float = _SECONDS) -> Iterator[di
             raise InputError(f"the query failed: {error}") from error
         finally:
             watch.cancel()
+
+
+def _told_apart(names: set[str]) -> set[str]:
+    """The names, where they differ by more than case, which SQL does not tell apart."""
+    if len({name.casefold() for name in names}) < len(names):
+        raise InputError(f"SQL does not tell {', '.join(sorted(names))} apart by case; query them one by one")
+    return names
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -5,7 +5,6 @@ import base64
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import openai
 import orjson
 
+from pipeline.embedding.address import checked_address
 from pipeline.embedding.vectors import normalised
 from pipeline.errors import (
     InputError,
@@ -62,7 +62,7 @@ class OpenAIProvider:
             raise InputError("the API key has a line break or letters that no key has; copy it once more")
         self._space = space
         self._endpoint = endpoint
-        self._where = _checked(endpoint.base_url or _URL)
+        self._where = checked_address(endpoint.base_url or _URL)
         # Models without Matryoshka training refuse the parameter: it is sent only where it matters.
         self._dimensions = {} if native == space.dimensions else {"dimensions": space.dimensions}
         # The whole attempt is timed below: the transport would begin anew with each byte that arrives.
@@ -140,8 +140,9 @@ class OpenAIProvider:
     def _refused(self, error: openai.APIStatusError) -> RequestFailed | ProviderRefused:
         status, said, where = error.status_code, self._scrubbed(error.message), self._where
         if status in (401, 403):
+            key = "the key" if self._endpoint.api_key else "a request without a key (none was set)"
             return ProviderRefused(
-                f"{where} refuses the key ({status}); check it and the model {self._space.model}"
+                f"{where} refuses {key} ({status}); check it and the model {self._space.model}"
             )
         if status == 404:
             return ProviderRefused(
@@ -164,22 +165,6 @@ class OpenAIProvider:
         """The endpoint's own words without the key, shortened."""
         key = self._endpoint.api_key
         return (message.replace(key, "***") if key else message)[:300]
-
-
-def _checked(url: str) -> str:
-    """The URL of an endpoint; raises InputError where no request could go there."""
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna")
-        fine = parts.scheme in ("http", "https") and host and parts.port != 0 and url.isprintable()
-    except ValueError:
-        fine = False
-    if not fine or " " in url or "@" in parts.netloc:
-        raise InputError(
-            f"{url.rpartition('@')[2]!r} is no endpoint; write --base-url http://host:port/v1, "
-            "with no user or password in it"
-        )
-    return url
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -45,7 +45,7 @@ def search(
         raise InputError(f"--top-k is {top_k}; it must be at least 1")
     entry = Log(store, table).at(at)
     own, _ = entry.specs()
-    if space is not None and space != own:
+    if space is not None and space.name != own.name:
         raise InputError(
             f"table {table!r} is of the embedding space {own.name}, the query asks for {space.name}; "
             "vectors of two spaces cannot be compared"

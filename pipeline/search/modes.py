@@ -102,9 +102,11 @@ MODES: dict[str, Callable[[Question], Hits]] = {
 
 def _scan(question: Question, columns: list[str], **options: Any) -> pa.Table:
     filtered = question.where is not None
+    # In brackets, or what stands behind a complete expression would be passed over in silence.
+    condition = f"({question.where})" if filtered else None
     try:
         rows: pa.Table = question.dataset.to_table(
-            columns=columns, filter=question.where, prefilter=filtered, **options
+            columns=columns, filter=condition, prefilter=filtered, **options
         )
     except (ValueError, OSError) as error:
         if not filtered:

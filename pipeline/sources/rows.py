@@ -30,6 +30,8 @@ class RowSource:
         self._spec = spec
         self._id = spec.id
         self._template = spec.text if _FIELD.search(spec.text) else "{" + spec.text + "}"
+        if set("{}") & set(_FIELD.sub("", self._template)):
+            raise UsageError(f"--text {spec.text!r} has a bracket without its other half")
         self._fields = tuple(dict.fromkeys(_FIELD.findall(self._template)))
         if not self._fields:
             raise UsageError(f"--text {spec.text!r} names no column; write a column or {{column}}s")

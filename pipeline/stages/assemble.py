@@ -1,6 +1,6 @@
 """assemble: chunks join their vectors, and workers write them as Lance fragments that nobody sees yet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from pipeline import schema
 from pipeline.cache import VectorCache
 from pipeline.datasets import VectorIndex
 from pipeline.errors import VecmillError
-from pipeline.model import Job
+from pipeline.model import Endpoint, Job
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Engine
 from pipeline.stages.context import Context
@@ -31,7 +31,7 @@ def assemble(context: Context, engine: Engine) -> int:
     job = context.job
     generation = context.live.generation if context.live else generation_name(1, job.space, job.splitter)
     uri = ensure_generation(context.store, job.table, generation, job.space, job.splitter)
-    step = ShardWriter(job, uri, context.live)
+    step = FragmentWriter(replace(job, endpoint=Endpoint()), uri, context.live)  # writing needs no key
     shards = context.staging.shards(CHUNKS)
     written: list[str] = []
     rows = 0
@@ -44,7 +44,7 @@ def assemble(context: Context, engine: Engine) -> int:
 
 
 @dataclass(frozen=True)
-class ShardWriter:
+class FragmentWriter:
     """Writes one shard of chunks as a fragment. It pickles as data; its handles are made where it works."""
 
     job: Job
@@ -52,7 +52,7 @@ class ShardWriter:
     live: Entry | None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ShardWriter, (self.job, self.uri, self.live)
+        return FragmentWriter, (self.job, self.uri, self.live)
 
     def __call__(self, shard: str) -> tuple[list[str], int]:
         """Write a staged shard; gives its fragments as JSON, and its number of rows."""

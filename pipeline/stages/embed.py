@@ -1,6 +1,7 @@
 """embed: sends the planned texts, and takes what comes back from the spool into the cache."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -21,11 +22,13 @@ from pipeline.staging import read_shards
 # Requests that wait in the spool before the sink takes them in: an append of a few is as slow as
 # one of many.
 _SINK_AFTER = 200
+# So many texts are not all poisonous: it is the request that the endpoint will not have.
+_SURELY = 50
 _EXCERPT = 200  # characters of a dead letter's text
 
 
 def embed(context: Context, plan: Plan, engine: Engine) -> Outcome:
-    """Embed what the plan found missing; gives what it came to.
+    """Embed what the plan found missing; gives what it came to, in numbers.
 
     Whatever stops the run, all that is in the spool goes into the cache.
     """
@@ -33,9 +36,9 @@ def embed(context: Context, plan: Plan, engine: Engine) -> Outcome:
     total, finished = Outcome(0), list[str]()
     try:
         for outcome in engine.embed(context.job, _requests(context)):
-            total += outcome
+            total += replace(outcome, spooled=())
             finished += outcome.spooled
-            if not total.texts and len(total.rejected) > context.allowed(plan.texts):
+            if not total.texts and len(total.rejected) > max(_SURELY, context.allowed(plan.texts)):
                 raise ProviderRefused(
                     f"the endpoint has rejected every text so far, {len(total.rejected)} of them; the last: "
                     f"{total.rejected[-1][1]}. Check --embedding and --base-url; nothing was published"
@@ -49,7 +52,7 @@ def embed(context: Context, plan: Plan, engine: Engine) -> Outcome:
         cache.compact()
     context.staging.bury("embed", list(_letters(context, dict(total.rejected))))
     context.check_failures()
-    return total
+    return replace(total, rejected=())
 
 
 def _requests(context: Context) -> Iterator[Request]:

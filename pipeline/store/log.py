@@ -4,6 +4,7 @@ Creating `log/<n+1>.json` only if it is absent is the commit point of every chan
 processes and machines. An entry is never rewritten: history only grows.
 """
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ import orjson
 from pipeline.errors import InputError, StoreRefused
 from pipeline.model import Space, SplitterSpec
 from pipeline.objects import Objects
+
+_ENTRY = re.compile(r"/(?P<number>[0-9]+)\.json$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,14 @@ class Log:
         self._folder = f"tables/{table}/log"
         self.table = table
 
+    def numbers(self) -> list[int]:
+        """The numbers of all versions, oldest first; no entry is read."""
+        found = map(_ENTRY.search, self._objects.paths(self._folder))
+        return sorted(int(entry["number"]) for entry in found if entry)
+
     def last(self) -> Entry | None:
         """The live version; None before the first publish."""
-        numbers = self._numbers()
+        numbers = self.numbers()
         return self._read(numbers[-1]) if numbers else None
 
     def live(self) -> Entry:
@@ -58,7 +66,7 @@ class Log:
         """A version by its number, the live one for None."""
         if version is None:
             return self.live()
-        numbers = self._numbers()
+        numbers = self.numbers()
         if not numbers:
             raise InputError(self._missing())
         if version not in numbers:
@@ -69,21 +77,15 @@ class Log:
 
     def entries(self) -> list[Entry]:
         """All versions, newest first."""
-        return [self._read(number) for number in reversed(self._numbers())]
+        return [self._read(number) for number in reversed(self.numbers())]
 
     def since(self, version: int) -> list[Entry]:
         """The versions after one, oldest first."""
-        return [self._read(number) for number in self._numbers() if number > version]
+        return [self._read(number) for number in self.numbers() if number > version]
 
     def append(self, entry: Entry) -> bool:
         """Make a version live; False where another publish took its number."""
         return self._objects.create(f"{self._folder}/{entry.version}.json", orjson.dumps(asdict(entry)))
-
-    def _numbers(self) -> list[int]:
-        names = (path.rpartition("/")[2] for path in self._objects.paths(self._folder))
-        return sorted(
-            int(name.removesuffix(".json")) for name in names if name.removesuffix(".json").isdigit()
-        )
 
     def _read(self, number: int) -> Entry:
         path = f"{self._folder}/{number}.json"
@@ -103,4 +105,4 @@ class Log:
 
 def published_tables(objects: Objects) -> list[str]:
     """The tables that have a live version."""
-    return [name for name in objects.folders("tables") if Log(objects, name).last() is not None]
+    return [name for name in objects.folders("tables") if Log(objects, name).numbers()]

@@ -248,5 +248,17 @@ def test_an_endpoint_that_rejects_everything_is_not_asked_for_each_text(tmp_path
         job = job_for(folder, store, **metered(endpoint.url, max_in_flight=1, batch_inputs=20))
         with pytest.raises(ProviderRefused, match="rejected every text so far"):
             run(job)
-        assert endpoint.ledger.arrived == 39  # one request of 20 texts, halved until each stands alone
+        # Three requests of 20 texts, each halved until every text stands alone.
+        assert endpoint.ledger.arrived == 3 * 39
         assert endpoint.ledger.texts_billed == 0
+
+
+def test_a_run_over_nothing_but_known_dead_letters_ends_as_the_first_did(tmp_path: Path, store: str) -> None:
+    pages = {f"{n}.md": f"{'Poison' if n < 3 else 'Page'} {n}. 第{n}頁。" for n in range(400)}
+    folder = write_pages(tmp_path / "docs", pages)
+    with MeteredEndpoint(key="sk-test", faults=Faults(poison_marker="Poison")) as endpoint:
+        first = run(job_for(folder, store, **metered(endpoint.url)))
+        second = run(job_for(folder, store, **metered(endpoint.url)))
+    assert (first.published, first.chunks.dead, first.chunks.inserted) == (True, 3, 397)
+    assert (second.published, second.version, second.embedding["texts"]) == (False, 1, 0)
+    assert rows(store).num_rows == 397

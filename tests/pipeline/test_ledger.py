@@ -50,7 +50,7 @@ def test_a_run_is_recorded_from_its_start_and_with_its_report(ledger: Ledger, jo
     [
         (ProviderRefused(f"the key {_KEY} is refused"), "failed", "the key *** is refused"),
         (ValueError(f"a defect near {_KEY}"), "failed", "ValueError: a defect near ***"),
-        (KeyboardInterrupt(), "cancelled", "KeyboardInterrupt: "),
+        (KeyboardInterrupt(), "cancelled", "interrupted"),
     ],
 )
 def test_a_run_that_fails_says_why_and_never_shows_its_key(

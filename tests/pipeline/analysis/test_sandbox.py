@@ -97,6 +97,7 @@ CATALOG = [
     "select * from pg_settings",
     "with pg_settings as (select * from pg_settings) select * from pg_settings",
     "with recursive PG_SETTINGS as (select * from pg_settings) select * from pg_settings",
+    "with recursive pg_am as (select oid from pg_am union select oid from pg_am) from pg_am",
     "select * from pg_settings, (with pg_settings as (select 1) select 1)",
     "select * from duckdb_tables",
     "show tables",
@@ -140,11 +141,17 @@ def test_an_attempt_at_more_than_reading_tables_is_refused(store: str, attempt: 
     assert listing(folder) == before
 
 
-def test_a_query_cannot_prepare_the_ground_for_the_next(store: str) -> None:
+def test_a_query_cannot_prepare_the_ground_for_the_next(store: str, tmp_path: Path) -> None:
+    elsewhere = str(tmp_path)
     drawn = "select setseed(0.5), random() as n"
     [first], [second] = (
         list(query(Objects(store), drawn)),
         list(query(Objects(store), "select random() as n")),
     )
     assert first["n"] != second["n"]
-    assert [row["n"] for row in query(Objects(store), "select count(*) as n from docs")] == [2]
+    under_way = query(Objects(store), "select doc_id from docs order by 1")
+    assert next(under_way) == {"doc_id": "a.md"}
+    for name in ("docs", "temp.main.docs", "memory.main.docs"):
+        with pytest.raises(InputError):
+            list(query(Objects(elsewhere), f"select * from {name}"))
+    assert list(under_way) == [{"doc_id": "b.md"}]

@@ -13,7 +13,7 @@ from pipeline.cache import VectorCache
 from pipeline.engine import InlineEngine
 from pipeline.errors import VecmillError
 from pipeline.objects import Objects
-from pipeline.stages.assemble import FRAGMENTS, ShardWriter, assemble
+from pipeline.stages.assemble import FRAGMENTS, FragmentWriter, assemble
 from pipeline.stages.embed import embed
 from pipeline.staging import Staging
 from tests.pipeline.stages.steps import assembled, listing, planned
@@ -98,7 +98,7 @@ def test_a_writer_pickles_as_data_also_after_it_has_worked(tmp_path: Path, store
     context, _ = assembled(job_for(folder, store))
     generation = context.staging.read_json(FRAGMENTS)["generation"]
     uri = Objects(store).at(f"tables/docs/{generation}.lance")
-    writer = ShardWriter(context.job, uri, None)
+    writer = FragmentWriter(context.job, uri, None)
     [shard] = context.staging.shards("chunks")
     first = writer(shard)
     size = len(pickle.dumps(writer))

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
-from pipeline.model import ChunkCounts, DocumentCounts
+from pipeline.ledger import Ledger
+from pipeline.model import Budget, ChunkCounts, DocumentCounts
 from pipeline.objects import Objects
 from pipeline.ports import P, T
 from pipeline.run import ingest
@@ -196,6 +197,21 @@ def test_a_run_overtaken_between_its_diff_and_its_publish_begins_again_by_itself
     assert (report.embedding["texts"], report.embedding["cache_hits"]) == (3, 0)
     assert _texts(store) == ["another page", "first", "二つ目"]
     assert lance.dataset(_uri(store)).count_rows() == 3
+
+
+def test_what_an_earlier_round_found_wrong_is_forgotten_where_it_was_mended(folder: Path, store: str) -> None:
+    (folder / "c.md").write_bytes(b"\xff\xfe\x00" * 30)
+
+    def rival() -> None:
+        write_pages(folder, {"c.md": "mended"})
+        run(job_for(folder, store))
+        write_pages(folder, {"a.md": "changed"})
+
+    job = job_for(folder, store, budget=Budget(failures=1))
+    report = ingest(job, lambda _: nullcontext(InlineEngine()), Overtaken(rival))
+    assert report.documents == DocumentCounts(changed=1, unchanged=2)
+    assert Ledger(Objects(store)).run(job.run_id)["dead_letters"] == []
+    assert _texts(store) == ["changed", "mended", "二つ目"]
 
 
 def _uri(store: str) -> str:

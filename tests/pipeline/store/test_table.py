@@ -1,6 +1,6 @@
 """A generation, and the one commit that a publish makes to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -131,6 +131,30 @@ def test_rows_that_a_killed_run_committed_without_a_log_entry_never_show_up(uri:
 def test_a_first_publish_is_based_on_nothing_whatever_was_committed_before(uri: str) -> None:
     assert _put(uri, None, ["leaked"])
     assert _documents(uri, _entry(_put(uri, None, ["a"]))) == ["a"]
+
+
+class Late(list[str]):
+    """Fragments that let a rival commit first, once the version to build on has been chosen."""
+
+    def __init__(self, fragments: Sequence[str], rival: Callable[[], object]) -> None:
+        super().__init__(fragments)
+        self._rival = rival
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the fragments."""
+        self._rival()
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("rivals_replace", [[], ["a"]])
+def test_a_commit_that_another_came_before_is_not_taken_for_ones_own(
+    uri: str, rivals_replace: list[str]
+) -> None:
+    live = _entry(_put(uri, None, ["a", "b"]))
+    late = Late(_staged(uri, ["late"]), lambda: _put(uri, live, ["rival"], rivals_replace))
+    assert commit(uri, live, Change(late, pa.array(["a"]), {})) is None
+    again = _entry(_put(uri, live, ["late"], ["a"]))
+    assert _documents(uri, again) == ["b", "late"]
 
 
 def test_a_commit_carries_the_facts_of_its_run(uri: str) -> None:
