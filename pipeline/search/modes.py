@@ -110,12 +110,8 @@ def _scan(question: Question, columns: list[str], **options: Any) -> pa.Table:
         )
     except (ValueError, OSError) as error:
         if not filtered:
-            raise StoreRefused(
-                f"{question.dataset.uri} cannot be searched: {str(error).splitlines()[0]}"
-            ) from error
-        raise InputError(
-            f"--where {question.where!r} cannot be used: {str(error).splitlines()[0]}"
-        ) from error
+            raise StoreRefused(f"{question.dataset.uri} cannot be searched: {_said(error)}") from error
+        raise InputError(f"--where {question.where!r} cannot be used: {_said(error)}") from error
     return rows
 
 
@@ -136,3 +132,8 @@ def _hits(rows: pa.Table, **scores: list[float]) -> Hits:
     return [
         {**hit, **{name: values[place] for name, values in scores.items()}} for place, hit in enumerate(found)
     ]
+
+
+def _said(error: Exception) -> str:
+    """What Lance says, without the place in its own source that it adds."""
+    return str(error).splitlines()[0].partition(", /")[0].removeprefix("Invalid user input: ")
