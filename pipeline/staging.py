@@ -77,6 +77,11 @@ class Staging:
             for letter in self.read_json(f"dead-letters/{stage}") or ()
         ]
 
+    def dead_hashes(self) -> pa.Array:
+        """The text_hash of each chunk that is a dead letter."""
+        hashes = (letter["text_hash"] for letter in self.dead_letters())
+        return pa.array([text_hash for text_hash in hashes if text_hash], pa.string())
+
 
 class ShardWriter:
     """Cuts a stream of rows into staged shards of bounded size."""

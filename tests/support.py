@@ -4,10 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pyarrow as pa
@@ -85,6 +86,22 @@ def vecmill(*words: str, cwd: Path, env: Mapping[str, str] | None = None, timeou
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def beside(words: Sequence[str], cwd: Path, env: Mapping[str, str], log: Path) -> Iterator["Popen[bytes]"]:
+    """A program that runs while the test does, and is ended with it, by force if it will not."""
+    with log.open("wb") as file:
+        process = Popen(words, env={**os.environ, **env}, cwd=cwd, stdout=file, stderr=file)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def command(*words: str) -> Sequence[str]:

@@ -95,8 +95,7 @@ class FragmentWriter:
 
     @cached_property
     def _dead(self) -> pa.Array:
-        letters = self._staging.dead_letters()
-        return pa.array([letter["text_hash"] for letter in letters if letter["text_hash"]], pa.string())
+        return self._staging.dead_hashes()
 
     @cached_property
     def _indexes(self) -> list[VectorIndex]:

@@ -97,8 +97,7 @@ def _entry(
 
 def _chunks(context: Context, replaced: pa.Array) -> ChunkCounts:
     """Count by chunk ids: a chunk whose document changed around it is unchanged, though its row is new."""
-    letters = context.staging.dead_letters()
-    dead = pa.array([letter["text_hash"] for letter in letters if letter["text_hash"]], pa.string())
+    dead = context.staging.dead_hashes()
     inserted = unchanged = 0
     for shard in read_shards(context.staging, CHUNKS):
         alive = shard.filter(pc.invert(pc.is_in(shard["text_hash"], value_set=dead)))

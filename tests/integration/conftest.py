@@ -1,15 +1,16 @@
 """A real Prefect server on loopback, for the tests that need one."""
 
-import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from subprocess import Popen
 
 import httpx
 import pytest
+
+from tests.support import beside
 
 _START_SECONDS = 90
 
@@ -29,21 +30,12 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping
         "PREFECT_SERVER_UI_ENABLED": "false",
     }
     words = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with (home / "server.log").open("wb") as log:
-        server = subprocess.Popen(words, env={**os.environ, **env}, stdout=log, stderr=log, cwd=home)
-        try:
-            _wait_for(f"{env['PREFECT_API_URL']}/health", server, home / "server.log")
-            yield env
-        finally:
-            server.terminate()
-            try:
-                server.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+    with beside(words, home, env, home / "server.log") as server:
+        _wait_for(f"{env['PREFECT_API_URL']}/health", server, home / "server.log")
+        yield env
 
 
-def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_for(url: str, server: "Popen[bytes]", log: Path) -> None:
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until and server.poll() is None:
         try:

@@ -1,7 +1,5 @@
 """Runs on a real Prefect server: shown stage by stage, and started by a schedule that really fires."""
 
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -11,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import rows, vecmill, write_pages
+from tests.support import beside, rows, vecmill, write_pages
 
 _STAGES = ["list", "diff", "split", "plan", "embed", "assemble", "validate", "publish"]
 _SERVE = """
@@ -68,20 +66,9 @@ def test_a_failure_in_a_flow_keeps_its_message_and_exit_code(
 @pytest.fixture
 def served(prefect_server: Mapping[str, str], tmp_path: Path) -> Iterator[None]:
     """Serve the ingest flow every five seconds, from the folder of the test."""
-    env = {**os.environ, **prefect_server, "PYTHONPATH": str(Path.cwd())}
-    with (tmp_path / "serve.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE], env=env, cwd=tmp_path, stdout=log, stderr=log
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    env = {**prefect_server, "PYTHONPATH": str(Path.cwd())}
+    with beside([sys.executable, "-c", _SERVE], tmp_path, env, tmp_path / "serve.log"):
+        yield
 
 
 @pytest.mark.usefixtures("served")
