@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pipeline.embedding.address import checked_address
 from pipeline.errors import InputError
 from pipeline.model import SplitterSpec
-
-_RESERVED = ("runs", "versions", "dead_letters")
+from pipeline.schema import SYSTEM_VIEWS
 
 
 class _Form(BaseModel):
@@ -158,7 +157,7 @@ class PipelineConfig(_Form):
 
     @model_validator(mode="after")
     def _table_is_free(self) -> "PipelineConfig":
-        if self.table in _RESERVED:
+        if self.table in SYSTEM_VIEWS:
             raise ValueError(
                 f"{self.table!r} is the name of a view of vecmill's own; name the table otherwise"
             )

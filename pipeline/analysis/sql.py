@@ -11,6 +11,7 @@ import duckdb
 import orjson
 import pyarrow as pa
 
+from pipeline import schema
 from pipeline.errors import InputError
 from pipeline.ledger import Ledger
 from pipeline.objects import Objects
@@ -84,8 +85,6 @@ _VERSIONS = pa.schema(
         ("splitter", pa.string()),
     ]
 )
-
-SYSTEM_VIEWS = ("runs", "dead_letters", "versions")
 
 
 def query(store: Objects, sql: str, *, seconds: float = _SECONDS) -> Iterator[dict[str, Any]]:
@@ -216,7 +215,7 @@ def _view(store: Objects, name: str) -> Any:
     versioned = _VERSIONED.match(name)
     table, version = (versioned["table"], int(versioned["version"])) if versioned else (name, None)
     if table not in tables:
-        known = ", ".join([*tables, *SYSTEM_VIEWS])
+        known = ", ".join([*tables, *schema.SYSTEM_VIEWS])
         raise InputError(f'there is no table {name!r} to query; there are {known} (a version: "name@3")')
     return open_version(store, table, Log(store, table).at(version))
 

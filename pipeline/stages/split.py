@@ -18,7 +18,6 @@ from pipeline.staging import ShardWriter
 from pipeline.tokens import counter_for
 
 CHUNKS = "chunks"
-_EXCERPT = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
