@@ -108,21 +108,52 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class SplitterSpec:
-    """Which splitter, with which parameters."""
+    """Which splitter, with which parameters.
 
-    kind: str = "markdown"
-    max_tokens: int = 256  # of the embedded text, in tokens of the space's tokenizer
+    A bound is in tokens of the space's tokenizer, or in characters where `max_characters` is given; it
+    is of the embedded text, with what stands in front of it.
+    """
+
+    kind: str = "markdown"  # "markdown", "recursive", "semantic", "sentence", "fixed", "html" or "code"
+    max_tokens: int = 256
     overlap_tokens: int = 0
-    prefix_headings: bool = True  # markdown: put the headings before the embedded text
+    max_characters: int | None = None  # the bound in place of max_tokens
+    overlap_characters: int = 0  # the overlap in place of overlap_tokens
+    prefix_headings: bool = True  # markdown, html: put the headings before the embedded text
+    repeat_table_header: bool = True  # markdown: and a broken table's header before its later pieces
+    join_sections: bool = False  # markdown: pack small neighbours under one parent together
+    separators: tuple[str, ...] = ()  # recursive: in place of the default ones, coarse to fine
+    separators_are_regex: bool = False
+    keep_separator: str = "start"  # "start" or "end" of the piece it belongs to, or "drop"
+    langchain: bool = False  # recursive: LangChain's chunks, where its behaviour is no bug
+    breakpoints: str = "percentile"  # semantic: how breaks are told from the distances of neighbours
+    threshold: float | None = None  # semantic: of `breakpoints`; None for its usual one
+    buffer: int = 1  # semantic: neighbours on each side that a sentence is compared together with
+    min_tokens: int = 0  # semantic: chunks below it join their nearest neighbour
+    language: str = ""  # code: of the source text; "" tells it by the text's file name
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "separators", tuple(self.separators))  # JSON knows lists only
         if self.max_tokens < 8:
             raise InputError(f"max_tokens is {self.max_tokens}; chunks need at least 8 tokens")
-        if not 0 <= self.overlap_tokens <= self.max_tokens // 2:
+        if self.max_characters is not None and self.max_characters < 1:
+            raise InputError(f"max_characters is {self.max_characters}; chunks need at least 1 character")
+        name = "tokens" if self.max_characters is None else "characters"
+        if not 0 <= self.overlap <= self.bound // 2:
             raise InputError(
-                f"overlap_tokens is {self.overlap_tokens}; it must lie between 0 and "
-                f"half of max_tokens ({self.max_tokens // 2})"
+                f"overlap_{name} is {self.overlap}; it must lie between 0 and "
+                f"half of max_{name} ({self.bound // 2})"
             )
+
+    @property
+    def bound(self) -> int:
+        """What a chunk may measure at most, in tokens or in characters."""
+        return self.max_tokens if self.max_characters is None else self.max_characters
+
+    @property
+    def overlap(self) -> int:
+        """What neighbours may share at most, in the bound's unit."""
+        return self.overlap_tokens if self.max_characters is None else self.overlap_characters
 
     @property
     def fingerprint(self) -> str:
@@ -132,8 +163,8 @@ class SplitterSpec:
     @property
     def name(self) -> str:
         """The spec as people read it."""
-        overlap = f"+{self.overlap_tokens}" if self.overlap_tokens else ""
-        return f"{self.kind}/{self.max_tokens}{overlap}"
+        overlap = f"+{self.overlap}" if self.overlap else ""
+        return f"{self.kind}/{self.bound}{overlap}{'' if self.max_characters is None else ' characters'}"
 
 
 @dataclass(frozen=True, slots=True)
