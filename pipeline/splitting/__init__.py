@@ -1,21 +1,32 @@
 """Splitters: texts into chunks with exact offsets."""
 
 from collections.abc import Callable
+from pkgutil import resolve_name
 
 from pipeline.errors import InputError
 from pipeline.model import SplitterSpec
 from pipeline.ports import Splitter, TokenCounter
-from pipeline.splitting.markdown import MarkdownSplitter
-from pipeline.splitting.recursive import RecursiveSplitter
 
-_KINDS: dict[str, Callable[[SplitterSpec, TokenCounter], Splitter]] = {
-    "markdown": MarkdownSplitter,
-    "recursive": RecursiveSplitter,
+_Kind = Callable[[SplitterSpec, TokenCounter], Splitter]
+
+# Named rather than imported: parsers of HTML and code are loaded where somebody asks for them.
+_KINDS = {
+    "code": "pipeline.splitting.code:CodeSplitter",
+    "fixed": "pipeline.splitting.recursive:FixedSplitter",
+    "html": "pipeline.splitting.html:HtmlSplitter",
+    "markdown": "pipeline.splitting.markdown:MarkdownSplitter",
+    "recursive": "pipeline.splitting.recursive:RecursiveSplitter",
+    "sentence": "pipeline.splitting.recursive:SentenceSplitter",
 }
 
 
 def make(spec: SplitterSpec, counter: TokenCounter) -> Splitter:
-    """The splitter that a spec names."""
+    """The splitter that a spec names.
+
+    Raises InputError where there is none of that name. The semantic splitter needs vectors, and is
+    made by whoever has them.
+    """
     if spec.kind not in _KINDS:
         raise InputError(f"there is no splitter {spec.kind!r}; choose one of {', '.join(sorted(_KINDS))}")
-    return _KINDS[spec.kind](spec, counter)
+    kind: _Kind = resolve_name(_KINDS[spec.kind])
+    return kind(spec, counter)

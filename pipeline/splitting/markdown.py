@@ -1,28 +1,14 @@
 """The Markdown splitter: sections by headings, tables and fences whole where they fit."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
-from pipeline.splitting.blocks import Block, read_blocks
-from pipeline.splitting.sections import Section, Stretch, chunk_sections
-
-_BY_LINES = frozenset({"table", "fence", "code", "html", "front matter"})
-
-
-@dataclass(slots=True)
-class _Outline:
-    """A section as it is read: its headings, and the stretches under them."""
-
-    above: tuple[str, ...] = ()  # headings over the section, outermost first
-    own: list[str] = field(default_factory=list)  # the section's own headings, in its text
-    blocks: list[Block] = field(default_factory=list)
-
-    @property
-    def only_headings(self) -> bool:
-        """Whether nothing but headings has been read."""
-        return all(block.kind == "heading" for block in self.blocks)
+from pipeline.splitting.prose import plain_lines
+from pipeline.splitting.sections import Section, Span, chunk_sections, span_sections
+from pipeline.splitting.structure import Heading, Whole, read_structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,66 +19,68 @@ class MarkdownSplitter:
     counter: TokenCounter
 
     def split(self, text: str) -> list[Chunk]:
-        """Cut a text into chunks of at most `spec.max_tokens` tokens, headings in front included."""
-        sections = [_section(outline) for outline in _outlines(text)]
-        if self.spec.prefix_headings:
-            sections = self._prefixed(sections)
-        else:
-            sections = [replace(section, first_prefix="", prefix="") for section in sections]
-        return chunk_sections(text, sections, self.spec, self.counter)
+        """Cut a text into chunks whose embedded text, headings in front included, keeps to the bound."""
+        return chunk_sections(text, markdown_sections(text, self.spec), self.spec, self.counter)
 
-    def _prefixed(self, sections: Sequence[Section]) -> list[Section]:
-        """Count the sections' prefixes, and drop those that would leave too little for the text."""
-        prefixes = sorted({p for s in sections for p in (s.first_prefix, s.prefix) if p})
-        tokens = dict(zip(prefixes, self.counter.count(prefixes) if prefixes else (), strict=True))
-        tokens[""] = 0
-        bounded = []
-        for section in sections:
-            first, later = (
-                prefix if tokens[prefix] <= self.spec.max_tokens // 4 else ""
-                for prefix in (section.first_prefix, section.prefix)
-            )
-            most = max(tokens[first], tokens[later])
-            bounded.append(replace(section, first_prefix=first, prefix=later, prefix_tokens=most))
-        return bounded
+    def spans(self, text: str) -> list[Span]:
+        """The chunks' spans alone, their tokens not counted; exact where characters are the bound."""
+        return span_sections(text, markdown_sections(text, self.spec), self.spec, self.counter)
 
 
-def _outlines(text: str) -> list[_Outline]:
-    """Group blocks under their headings.
+def markdown_sections(text: str, spec: SplitterSpec) -> list[Section]:
+    """The sections of a Markdown text, each under its headings, the front matter apart.
 
     A heading followed by nothing but a deeper heading joins that one's section, since a chunk of
     nothing but a heading says little.
     """
-    stack: list[tuple[int, str]] = []
-    outlines = [_Outline()]
-    for block in read_blocks(text):
-        current = outlines[-1]
-        if block.kind == "heading":
-            deeper = bool(stack) and block.level > stack[-1][0]
-            while stack and stack[-1][0] >= block.level:
-                stack.pop()
-            if not (current.only_headings and (deeper or not current.blocks)):
-                current = _Outline(above=tuple(title for _, title in stack))
-                outlines.append(current)
-            stack.append((block.level, block.title))
-            current.own.append(block.title)
-        current.blocks.append(block)
-    return [outline for outline in outlines if outline.blocks]
+    scan = plain_lines(text)
+    body, headings, found = read_structure(scan)
+    wholes = found if spec.repeat_table_header else [Whole(one.start, one.end) for one in found]
+    sections = [Section(0, body, wholes=(Whole(0, body),))] if body else []
+    first = headings[0][0] if headings else len(scan)
+    if body < first:
+        sections.append(Section(body, first))
+    sections.extend(_under_headings(scan, headings, spec.prefix_headings))
+    return _with_wholes(sections, wholes)
 
 
-def _section(outline: _Outline) -> Section:
-    path = tuple(title for title in (*outline.above, *outline.own) if title)
-    return Section(
-        stretches=tuple(
-            Stretch(block.start, block.end, block.kind == "heading", block.kind in _BY_LINES)
-            for block in outline.blocks
-        ),
-        heading_path=path,
-        first_prefix=_prefix(outline.above),
-        prefix=_prefix(path),
-    )
+def _with_wholes(sections: list[Section], wholes: list[Whole]) -> list[Section]:
+    """Give each section what begins in it."""
+    number = len(sections) - 1
+    last = len(wholes)
+    while last:
+        while sections[number].start > wholes[last - 1].start:
+            number -= 1
+        first = bisect_left(wholes, sections[number].start, hi=last, key=lambda whole: whole.start)
+        sections[number] = sections[number]._replace(wholes=tuple(wholes[first:last]))
+        last = first
+    return sections
+
+
+def _under_headings(scan: str, headings: list[Heading], prefixed: bool) -> Iterator[Section]:
+    """A section for each heading, or for a heading with those deeper ones that follow it at once."""
+    open_: list[tuple[int, tuple[str, ...]]] = []  # the headings that hold: level, and the path down to it
+    number, count = 0, len(headings)
+    while number < count:
+        start, body, level, title = headings[number]
+        while open_ and open_[-1][0] >= level:
+            open_.pop()
+        path = above = open_[-1][1] if open_ else ()
+        while True:
+            if title:
+                path = (*path, title)
+            open_.append((level, path))
+            number += 1
+            if number == count:
+                end = len(scan)
+                break
+            end, behind, deeper, title = headings[number]
+            if deeper <= level or not (end == body or scan[body:end].isspace()):
+                break
+            body, level = behind, deeper
+        over, own = (_prefix(above), _prefix(path)) if prefixed else ("", "")
+        yield Section(start, end, path, over, own, (), body)
 
 
 def _prefix(headings: Sequence[str]) -> str:
-    shown = " > ".join(title for title in headings if title)
-    return f"{shown}\n\n" if shown else ""
+    return " > ".join(headings) + "\n\n" if headings else ""

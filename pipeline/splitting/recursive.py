@@ -1,19 +1,44 @@
-"""The recursive splitter: paragraphs, then items, sentences, lines, clauses, words, graphemes."""
+"""The splitters of plain text: recursive, sentence and fixed."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
-from pipeline.splitting.sections import Section, Stretch, chunk_sections
+from pipeline.splitting.prose import FIXED, PROSE, SENTENCES, Style
+from pipeline.splitting.sections import Section, Span, chunk_sections, span_sections
 
 
 @dataclass(frozen=True, slots=True)
-class RecursiveSplitter:
-    """Cuts plain text, English or Japanese, at the coarsest boundaries that fit."""
+class TextSplitter:
+    """Cuts plain text, English or Japanese, at the strongest boundaries of its style within the bound."""
 
     spec: SplitterSpec
     counter: TokenCounter
+    style: ClassVar[Style]
 
     def split(self, text: str) -> list[Chunk]:
-        """Cut a text into chunks of at most `spec.max_tokens` tokens."""
-        return chunk_sections(text, [Section((Stretch(0, len(text)),))], self.spec, self.counter)
+        """Cut a text; it is one section without headings."""
+        return chunk_sections(text, [Section(0, len(text))], self.spec, self.counter, self.style)
+
+    def spans(self, text: str) -> list[Span]:
+        """The chunks' spans alone, their tokens not counted; exact where characters are the bound."""
+        return span_sections(text, [Section(0, len(text))], self.spec, self.counter, self.style)
+
+
+class RecursiveSplitter(TextSplitter):
+    """Paragraphs, then items, sentences, lines, clauses, words, graphemes."""
+
+    style = PROSE
+
+
+class SentenceSplitter(TextSplitter):
+    """As many whole sentences as fit, whatever paragraphs they stand in."""
+
+    style = SENTENCES
+
+
+class FixedSplitter(TextSplitter):
+    """A sliding window: as much as fits, wherever that ends."""
+
+    style = FIXED

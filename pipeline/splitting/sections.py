@@ -1,119 +1,158 @@
-"""Turns sections of a text into chunks: cut, pack, trim, and count what will be embedded."""
+"""Turns sections of a text into chunks: cut to the bound, and count what will be embedded."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
-from pipeline.splitting.pack import pack, trim
-from pipeline.splitting.pieces import Piece, Segment, cut
+from pipeline.splitting.prose import PROSE, Style, plain_lines
+from pipeline.splitting.rulers import Characters, Ruler, Tokens
+from pipeline.splitting.structure import Whole
+from pipeline.splitting.windows import Bounds, Span, Windows
+
+_COUNTED_AT_ONCE = 2048  # chunks: a large text is never held twice
 
 
-class Stretch(NamedTuple):
-    """A stretch of text to keep whole where it fits."""
+class Section(NamedTuple):
+    """A part of a text that no chunk reaches out of."""
 
     start: int  # characters
     end: int
-    is_heading: bool = False
-    by_lines: bool = False  # whether lines, as in tables and code, are worth more than sentences
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of a text that no chunk reaches out of."""
-
-    stretches: tuple[Stretch, ...]
     heading_path: tuple[str, ...] = ()
     first_prefix: str = ""  # of the first chunk, whose text holds the section's own heading
     prefix: str = ""  # of later chunks
-    prefix_tokens: int = 0  # the larger of both prefixes' counts
+    wholes: tuple[Whole, ...] = ()  # what is kept whole where it fits, in order
+    body: int = 0  # where what stands under the section's heading begins; no chunk ends before it
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
+class _Draft(NamedTuple):
+    """A chunk that is not counted yet."""
+
+    start: int
+    end: int
+    prefix: str
     section: Section
-    pieces: Sequence[Piece]
-    chunk: Chunk  # not counted yet
 
 
 def chunk_sections(
-    text: str, sections: Sequence[Section], spec: SplitterSpec, counter: TokenCounter
+    text: str, sections: Iterable[Section], spec: SplitterSpec, counter: TokenCounter, style: Style = PROSE
 ) -> list[Chunk]:
-    """Chunk every section; no embedded text exceeds spec.max_tokens, unless one grapheme does."""
-    pieces = cut(text, list(_segments(text, sections, spec.max_tokens, counter)), counter)
-    drafts: list[_Draft] = []
-    for section in sections:
-        own = [piece for _ in section.stretches for piece in next(pieces)]
-        drafts.extend(_drafts(text, section, own, spec))
-    return list(_apart(_counted(text, drafts, spec.max_tokens, counter)))
+    """Chunk every section; no embedded text exceeds the spec's bound, unless one grapheme does."""
+    cutter = Cutter(text, spec, ruler_for(text, spec, counter), style)
+    return list(_apart(_counted(cutter, cutter.drafts(sections), counter, spec)))
 
 
-def _segments(
-    text: str, sections: Sequence[Section], max_tokens: int, counter: TokenCounter
-) -> Iterator[Segment]:
-    """Give each stretch the section's bound; prose under a heading leaves room for the heading.
+def span_sections(
+    text: str, sections: Iterable[Section], spec: SplitterSpec, counter: TokenCounter, style: Style = PROSE
+) -> list[Span]:
+    """The spans of all sections' chunks, whose tokens are not counted: exact where characters are the bound."""
+    cutter = Cutter(text, spec, ruler_for(text, spec, counter), style)
+    return [span for _, _, spans in cutter.spans(sections) for span in spans]
 
-    It would otherwise fit by itself and leave a chunk that is nothing but the heading.
+
+def ruler_for(text: str, spec: SplitterSpec, counter: TokenCounter) -> Ruler:
+    """What a spec's bound is measured with."""
+    return Tokens(text, counter) if spec.max_characters is None else Characters()
+
+
+class Cutter:
+    """Cuts the sections of one text."""
+
+    def __init__(self, text: str, spec: SplitterSpec, ruler: Ruler, style: Style) -> None:
+        self.text = text
+        self._spec = spec
+        self._ruler = ruler
+        # What prefixes and headers measure; those that would leave too little for the text are not here.
+        self._costs: dict[str, int] = {"": 0}
+        self._windows = Windows(text, plain_lines(text), ruler, style, self._costs)
+
+    def drafts(self, sections: Iterable[Section]) -> Iterator[_Draft]:
+        """The chunks to count."""
+        for section, prefix, spans in self.spans(sections):
+            for start, end in spans:
+                header = self._header(section, start) if section.wholes else ""
+                yield _Draft(start, end, prefix + header, section)
+                prefix = self._kept(section.prefix)
+
+    def spans(self, sections: Iterable[Section]) -> Iterator[tuple[Section, str, list[Span]]]:
+        """Cut each section in windows; gives the prefix of its first chunk, too."""
+        bound, overlap, costs, cut = self._spec.bound, self._spec.overlap, self._costs, self._windows.cut
+        sections = list(sections)
+        self._measure(sections)
+        for section in sections:
+            start, end, _, first, later, wholes, body = section
+            if first not in costs:
+                first = ""
+            bounds = Bounds(bound - costs[first], bound - costs.get(later, 0), overlap)
+            yield section, first, cut(start, end, bounds, wholes, body)
+
+    def tighter(self, draft: _Draft, over: int) -> list[_Draft]:
+        """Cut a draft that turned out to be `over` its bound; nothing where it cannot be cut."""
+        section, room = draft.section, self._spec.bound - self._ruler.sizes([draft.prefix])[0]
+        bound = min(room - over, room - 1)
+        while True:
+            spans = self._windows.cut(draft.start, draft.end, Bounds(bound, bound))
+            if len(spans) > 1 or bound <= 0:
+                break
+            bound = bound * 3 // 4 if bound > 1 else 0
+        if len(spans) == 1:  # a single grapheme goes without its prefix, and nothing is left to try after that
+            return [draft._replace(prefix="")] if draft.prefix else []
+        later = self._kept(section.prefix)
+        return [
+            _Draft(start, end, later + self._header(section, start) if number else draft.prefix, section)
+            for number, (start, end) in enumerate(spans)
+        ]
+
+    def _measure(self, sections: Sequence[Section]) -> None:
+        texts: set[str] = set()
+        for section in sections:
+            if section.prefix or section.first_prefix:
+                texts |= {section.first_prefix, section.prefix}
+            if section.wholes:
+                texts |= {whole.header for whole in section.wholes}
+        texts -= self._costs.keys()
+        if not texts:
+            return
+        ordered, most = sorted(texts), self._spec.bound // 4
+        sizes = self._ruler.sizes(ordered)
+        self._costs |= {text: size for text, size in zip(ordered, sizes, strict=True) if size <= most}
+
+    def _kept(self, prefix: str) -> str:
+        return prefix if prefix in self._costs else ""
+
+    def _header(self, section: Section, start: int) -> str:
+        """The header of the whole that a chunk begins within."""
+        wholes = section.wholes
+        number = bisect_right(wholes, start, key=lambda whole: whole.start) - 1
+        if number < 0 or not wholes[number].start < start < wholes[number].end:
+            return ""
+        return self._kept(wholes[number].header)
+
+
+def _counted(cutter: Cutter, drafts: Iterator[_Draft], counter: TokenCounter, spec: SplitterSpec) -> Iterator[Chunk]:
+    """Count each chunk as it will be embedded, and tighten those that measure more than was told.
+
+    Lines are counted one by one, and tokens can fall otherwise where a chunk begins and ends.
     """
-    headings = [s for section in sections for s in section.stretches if s.is_heading]
-    counts = counter.count([text[s.start : s.end] for s in headings]) if headings else []
-    tokens = dict(zip(headings, counts, strict=True))
-    for section in sections:
-        bound, above = max_tokens - section.prefix_tokens, 0
-        for stretch in section.stretches:
-            room = bound if stretch.by_lines or above > bound // 2 else bound - above
-            yield Segment(stretch.start, stretch.end, room, stretch.by_lines)
-            above = above + tokens[stretch] if stretch.is_heading else 0
-
-
-def _drafts(text: str, section: Section, pieces: list[Piece], spec: SplitterSpec) -> Iterator[_Draft]:
-    bound = spec.max_tokens - section.prefix_tokens
-    for number, (first, behind) in enumerate(pack(pieces, bound, spec.overlap_tokens)):
-        prefix = section.prefix if number else section.first_prefix
-        yield from _draft(text, section, prefix, pieces[first:behind])
-
-
-def _draft(text: str, section: Section, prefix: str, pieces: Sequence[Piece]) -> Iterator[_Draft]:
-    """Give the pieces' draft, none where they are blank."""
-    start, end = trim(text, pieces[0].start, pieces[-1].end)
-    if start < end:
-        yield _Draft(section, pieces, Chunk(start, end, 0, section.heading_path, prefix))
-
-
-def _counted(text: str, drafts: list[_Draft], max_tokens: int, counter: TokenCounter) -> Iterator[Chunk]:
-    """Count each chunk as it will be embedded, and tighten those whose pieces added up to less.
-
-    Pieces are counted one by one, and tokens can fall otherwise where pieces meet.
-    """
-    while drafts:
-        counts = counter.count([draft.chunk.embedded(text) for draft in drafts])
-        tight: list[_Draft] = []
-        for draft, tokens in zip(drafts, counts, strict=True):
-            tighter = list(_tighter(text, draft, counter)) if tokens > max_tokens else []
-            tight.extend(tighter)
-            if not tighter:
-                yield replace(draft.chunk, tokens=tokens)
-        drafts = tight
-
-
-def _tighter(text: str, draft: _Draft, counter: TokenCounter) -> Iterator[_Draft]:
-    """Halve a draft; a single grapheme goes without its prefix, and nothing is left to try after that."""
-    section, prefix, pieces = draft.section, draft.chunk.prefix, draft.pieces
-    if len(pieces) == 1:
-        whole = pieces[0]
-        segment = Segment(whole.start, whole.end, max(1, whole.tokens // 2))
-        pieces = next(cut(text, [segment], counter))
-    if len(pieces) > 1:
-        middle = len(pieces) // 2
-        yield from _draft(text, section, prefix, pieces[:middle])
-        yield from _draft(text, section, section.prefix, pieces[middle:])
-    elif prefix:
-        yield from _draft(text, section, "", pieces)
+    text = cutter.text
+    while batch := list(islice(drafts, _COUNTED_AT_ONCE)):
+        while batch:
+            embedded = [draft.prefix + text[draft.start : draft.end] for draft in batch]
+            counts = counter.count(embedded)
+            sizes = counts if spec.max_characters is None else [len(one) for one in embedded]
+            tight: list[_Draft] = []
+            for draft, tokens, size in zip(batch, counts, sizes, strict=True):
+                tighter = cutter.tighter(draft, size - spec.bound) if size > spec.bound else []
+                tight += tighter
+                if not tighter:
+                    yield Chunk(draft.start, draft.end, tokens, draft.section.heading_path, draft.prefix)
+            batch = tight
 
 
 def _apart(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-    """Put chunks in order, without those within another: halves of an overlapping run can be."""
+    """Put chunks in order, without those within another: parts of an overlapping chunk can be."""
     reached = 0
     for chunk in sorted(chunks, key=lambda chunk: (chunk.start, -chunk.end)):
         if chunk.end > reached:

@@ -11,7 +11,7 @@ from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
 from pipeline.splitting import make
 
-KINDS = ("markdown", "recursive")
+KINDS = ("fixed", "markdown", "recursive", "sentence")
 
 FAMILY = "👩\u200d👩\u200d👧\u200d👦"
 _HOSTILE = [
@@ -69,36 +69,56 @@ texts = st.lists(st.sampled_from(_HOSTILE) | st.text(max_size=6), max_size=40).m
 @st.composite
 def specs(draw: st.DrawFn) -> SplitterSpec:
     most = draw(st.integers(8, 48))
+    overlap, characters = draw(st.integers(0, most // 2)), draw(st.booleans())
+    bound = (
+        {"max_characters": most, "overlap_characters": overlap}
+        if characters
+        else {"max_tokens": most, "overlap_tokens": overlap}
+    )
     return SplitterSpec(
         kind=draw(st.sampled_from(KINDS)),
-        max_tokens=most,
-        overlap_tokens=draw(st.integers(0, most // 2)),
         prefix_headings=draw(st.booleans()),
+        repeat_table_header=draw(st.booleans()),
+        join_sections=draw(st.booleans()),
+        **bound,
     )
 
 
-class Letters:
+class _Counter:
+    """Takes by counting ever shorter prefixes; what `take` gives follows from `count`."""
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        raise NotImplementedError
+
+    def take(self, text: str, tokens: int) -> int:
+        taken = min(len(text), 8 * tokens + 8)
+        while taken and self.count([text[:taken]])[0] > tokens:
+            taken -= 1
+        return taken
+
+
+class Letters(_Counter):
     """A token a character: pieces always add up."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text) for text in texts]
 
 
-class Quarters:
+class Quarters(_Counter):
     """A token every four characters begun: pieces add up to at least the whole."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [-(-len(text) // 4) for text in texts]
 
 
-class Words:
+class Words(_Counter):
     """A token a word, however wide the space between them."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
 
 
-class Clinging:
+class Clinging(_Counter):
     """Half a token a character in short texts, a whole one in others: the whole can exceed its pieces."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
@@ -127,7 +147,8 @@ def checked(text: str, spec: SplitterSpec, counter: TokenCounter) -> list[Chunk]
         own = text[chunk.start : chunk.end]
         assert own.strip()
         assert own == own.rstrip()
-        if chunk.tokens > spec.max_tokens:
+        size = len(chunk.embedded(text)) if spec.max_characters else chunk.tokens
+        if size > spec.bound:
             assert chunk.prefix == ""
             assert len(regex.findall(r"\X", own)) == 1
     return chunks

@@ -1,0 +1,152 @@
+"""The engine: goes through a stretch of text in windows as wide as the bound, one step a chunk.
+
+In each window it ends the chunk at the strongest boundary within reach, and looks at nothing else: work
+grows with the text, whatever the text is made of.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pipeline.splitting.prose import LINES, Style, grapheme_boundary, next_grapheme, skip_space
+from pipeline.splitting.rulers import Ruler
+from pipeline.splitting.structure import Whole
+
+Span = tuple[int, int]  # start and end, characters
+
+
+class Bounds(NamedTuple):
+    """What a stretch's chunks may measure at most, and share with the one before."""
+
+    first: int  # the first chunk; its prefix can be another than that of later ones
+    later: int
+    overlap: int = 0
+
+
+class Windows:
+    """Cuts stretches of one text. Spans neither begin nor end with white space."""
+
+    def __init__(
+        self, text: str, scan: str, ruler: Ruler, style: Style, costs: Mapping[str, int] | None = None
+    ) -> None:
+        self._text = text
+        self._scan = scan  # the text with plain line ends
+        self._ruler = ruler
+        self._style = style
+        self._costs = costs or {}  # of the headers of wholes
+
+    def cut(
+        self, start: int, end: int, bounds: Bounds, wholes: Sequence[Whole] = (), body: int = 0
+    ) -> list[Span]:
+        """The spans of text[start:end], in order; none lies within another.
+
+        `wholes` are those that begin in it, in order; they do not meet. No chunk ends before `body`, where
+        what stands under a heading begins. A span exceeds the bound only where a grapheme does by itself,
+        as far as the ruler can tell.
+        """
+        scan, reach_of, style = self._scan, self._ruler.reach, self._style
+        spans: list[Span] = []
+        bound, later, overlap = bounds
+        if start < end and scan[start].isspace():
+            start = skip_space(scan, start, end)
+        new = start  # what begins here is in no chunk yet
+        floor = skip_space(scan, body, end) if body else start  # the chunk's end has to lie behind it
+        number = 0  # of the first whole that ends behind the start
+        by_grapheme = False
+        while start < end:
+            if wholes:
+                while number < len(wholes) and wholes[number].end <= start:
+                    number += 1
+                bound -= self._header(start, wholes, number)
+            reach = reach_of(start, bound)
+            if reach < end and scan[reach].isspace():
+                reach = skip_space(scan, reach, end)
+            at = stop = end
+            if reach < end:
+                middle = start + (reach - start) // 2
+                low = start + (reach - start) // 4
+                if low < floor:
+                    low = floor if floor < reach else new
+                    middle = max(low, middle)
+                # What ends most chunks is looked for here, all else by the style.
+                stop = scan.rfind("\n\n", middle, reach) if style.paragraphs and not wholes else -1
+                if stop >= 0:
+                    at = stop + 2
+                elif wholes:
+                    at = stop = self._beside(wholes, number, (max(start, new), low, middle, reach), later)
+                else:
+                    at = stop = style.last(scan, low, middle, reach)
+                by_grapheme = not at
+                if by_grapheme:
+                    at = stop = grapheme_boundary(self._text, start, reach, end)
+                if at <= new and start < new:
+                    start = new  # nothing new fits beside what is shared
+                    continue
+            if scan[stop - 1].isspace():
+                stop = _without_space(scan, start, stop)
+            spans.append((start, stop))
+            begun = start
+            if at < end and scan[at].isspace():
+                at = skip_space(scan, at, end)
+            start = new = floor = at
+            bound = later
+            if overlap and new < end:
+                free = self._behind(wholes, number, begun, stop) if wholes else begun + 1
+                start = self._shared(free, stop, overlap, by_grapheme) or new
+        return spans
+
+    def _header(self, start: int, wholes: Sequence[Whole], number: int) -> int:
+        """What the header costs that goes before a later piece of a whole."""
+        if number >= len(wholes) or wholes[number].start >= start:
+            return 0
+        return self._costs.get(wholes[number].header, 0)
+
+    def _beside(
+        self, wholes: Sequence[Whole], number: int, window: tuple[int, int, int, int], bound: int
+    ) -> int:
+        """Where a chunk ends that wholes begin or end in; 0 where there is nothing but graphemes."""
+        new, low, middle, reach = window
+        passed = 0
+        while number < len(wholes) and wholes[number].end <= reach:
+            passed = wholes[number].end
+            number += 1
+        if number < len(wholes) and wholes[number].start < reach:
+            whole = wholes[number]
+            if whole.start > new and (whole.start >= middle or self._fits(whole, bound)):
+                return whole.start
+            return LINES.last(self._scan, max(low, whole.start), max(middle, whole.start), reach)
+        if passed > middle:
+            return self._style.last_strong(self._scan, passed, reach) or passed
+        return self._style.last(self._scan, max(low, passed), middle, reach)
+
+    def _fits(self, whole: Whole, bound: int) -> bool:
+        stop = whole.start + len(self._scan[whole.start : whole.end].rstrip())
+        return self._ruler.fits(whole.start, stop, bound)
+
+    def _behind(self, wholes: Sequence[Whole], number: int, start: int, stop: int) -> int:
+        """From where on a chunk can share its end with the next: wholes are not repeated."""
+        low = start + 1
+        while number < len(wholes) and wholes[number].start < stop:
+            low = max(low, min(wholes[number].end, stop))
+            number += 1
+        return low
+
+    def _shared(self, low: int, stop: int, overlap: int, by_grapheme: bool) -> int:
+        """Where in [low, stop) the whole pieces begin that two chunks share; 0 where there is none."""
+        start, low = low - 1, max(low, self._ruler.back(stop, overlap))
+        while low < stop:
+            at = self._style.first(self._scan, low, stop)
+            if not at and by_grapheme:
+                at = next_grapheme(self._text, start, low, stop)
+            if not at:
+                return 0
+            if self._ruler.fits(at, stop, overlap):
+                return skip_space(self._scan, at, stop)
+            low = at + 1
+        return 0
+
+
+def _without_space(scan: str, start: int, end: int) -> int:
+    """Where the last character before `end` that is no white space ends."""
+    if not scan[end - 2].isspace():
+        return end - 1
+    return start + len(scan[start:end].rstrip())
