@@ -38,11 +38,19 @@ class Lines:
 
     def read_to(self, end: int) -> None:
         """Read all lines that begin before `end`."""
+        self._restart(end)
         for match in _LINE.finditer(self._scan, self._at, max(end, self._at)):
-            if match.start() < end:
-                line = self._scan[match.start() : self._scan.find("\n", match.start()) + 1 or None]
-                self._take(line.rstrip().expandtabs(4), match.start())
+            self._take(match.group().rstrip().expandtabs(4), match.start())
         self._at = max(end, self._at)
+
+    def _restart(self, end: int) -> None:
+        """Leave out what is before the last blank line with something at the left edge behind it."""
+        at = self._scan.rfind("\n\n", self._at, end)
+        while at >= 0:
+            if self._scan[at + 2 : at + 3].strip():
+                self.leave(at + 2)
+                return
+            at = self._scan.rfind("\n\n", self._at, at + 1)
 
     def leave(self, at: int) -> None:
         """Go on behind a block that is known, which ends the open ones."""

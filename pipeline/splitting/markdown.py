@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
-from pipeline.splitting.prose import plain_lines
+from pipeline.splitting.prose import SECTIONS, plain_lines
 from pipeline.splitting.sections import Section, Span, chunk_sections, span_sections
-from pipeline.splitting.structure import Heading, Whole, read_structure
+from pipeline.splitting.structure import Heading, Whole, read_structure, title_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,66 +20,83 @@ class MarkdownSplitter:
 
     def split(self, text: str) -> list[Chunk]:
         """Cut a text into chunks whose embedded text, headings in front included, keeps to the bound."""
-        return chunk_sections(text, markdown_sections(text, self.spec), self.spec, self.counter)
+        return chunk_sections(text, markdown_sections(text, self.spec), self.spec, self.counter, SECTIONS)
 
     def spans(self, text: str) -> list[Span]:
         """The chunks' spans alone, their tokens not counted; exact where characters are the bound."""
-        return span_sections(text, markdown_sections(text, self.spec), self.spec, self.counter)
+        sections = markdown_sections(text, self.spec, titled=self.spec.prefix_headings)
+        return span_sections(text, sections, self.spec, self.counter, SECTIONS)
 
 
-def markdown_sections(text: str, spec: SplitterSpec) -> list[Section]:
+def markdown_sections(text: str, spec: SplitterSpec, *, titled: bool = True) -> list[Section]:
     """The sections of a Markdown text, each under its headings, the front matter apart.
 
     A heading followed by nothing but a deeper heading joins that one's section, since a chunk of
-    nothing but a heading says little.
+    nothing but a heading says little. Not `titled`, sections have no paths and no prefixes.
     """
     scan = plain_lines(text)
-    body, headings, found = read_structure(scan)
-    wholes = found if spec.repeat_table_header else [Whole(one.start, one.end) for one in found]
-    sections = [Section(0, body, wholes=(Whole(0, body),))] if body else []
+    body, headings, wholes = read_structure(scan)
+    if not spec.repeat_table_header:
+        wholes = [(start, end, "") for start, end, _ in wholes]
+    sections = [Section(0, body, wholes=((0, body, ""),))] if body else []
     first = headings[0][0] if headings else len(scan)
+    number = bisect_left(wholes, (first,))
     if body < first:
-        sections.append(Section(body, first))
-    sections.extend(_under_headings(scan, headings, spec.prefix_headings))
-    return _with_wholes(sections, wholes)
-
-
-def _with_wholes(sections: list[Section], wholes: list[Whole]) -> list[Section]:
-    """Give each section what begins in it."""
-    number = len(sections) - 1
-    last = len(wholes)
-    while last:
-        while sections[number].start > wholes[last - 1].start:
-            number -= 1
-        first = bisect_left(wholes, sections[number].start, hi=last, key=lambda whole: whole.start)
-        sections[number] = sections[number]._replace(wholes=tuple(wholes[first:last]))
-        last = first
+        sections.append(Section(body, first, wholes=tuple(wholes[:number])))
+    paths = _Paths(scan, spec.prefix_headings) if titled else None
+    sections += _under_headings(scan, headings, wholes[number:], paths)
     return sections
 
 
-def _under_headings(scan: str, headings: list[Heading], prefixed: bool) -> Iterator[Section]:
+def _under_headings(
+    scan: str, headings: list[Heading], wholes: list[Whole], paths: "_Paths | None"
+) -> Iterator[Section]:
     """A section for each heading, or for a heading with those deeper ones that follow it at once."""
-    open_: list[tuple[int, tuple[str, ...]]] = []  # the headings that hold: level, and the path down to it
-    number, count = 0, len(headings)
+    number, count, chapter, given = 0, len(headings), 0, 0
+    path: tuple[str, ...] = ()
+    over = own = ""
     while number < count:
-        start, body, level, title = headings[number]
-        while open_ and open_[-1][0] >= level:
-            open_.pop()
-        path = above = open_[-1][1] if open_ else ()
+        first = number
+        start, body, top, _ = headings[number]
+        level = top
+        chapter += top == 1
         while True:
-            if title:
-                path = (*path, title)
-            open_.append((level, path))
             number += 1
             if number == count:
                 end = len(scan)
                 break
-            end, behind, deeper, title = headings[number]
+            end, behind, deeper, _ = headings[number]
             if deeper <= level or not (end == body or scan[body:end].isspace()):
                 break
             body, level = behind, deeper
-        over, own = (_prefix(above), _prefix(path)) if prefixed else ("", "")
-        yield Section(start, end, path, over, own, (), body)
+        if paths:
+            path, over, own = paths.down(headings[first:number])
+        own_wholes: tuple[Whole, ...] = ()
+        if given < len(wholes) and wholes[given][0] < end:
+            before, given = given, bisect_left(wholes, (end,), given)
+            own_wholes = tuple(wholes[before:given])
+        yield Section(start, end, path, over, own, own_wholes, body, (chapter, level == 1))
+
+
+class _Paths:
+    """Follows the headings that hold, from the top of the document down."""
+
+    def __init__(self, scan: str, prefixed: bool) -> None:
+        self._scan = scan
+        self._prefixed = prefixed
+        self._open: list[tuple[int, tuple[str, ...]]] = []  # level, and the path down to it
+
+    def down(self, headings: Sequence[Heading]) -> tuple[tuple[str, ...], str, str]:
+        """Go to a section's headings; gives its path, and the prefixes of its first and of later chunks."""
+        open_ = self._open
+        while open_ and open_[-1][0] >= headings[0][2]:
+            open_.pop()
+        path = above = open_[-1][1] if open_ else ()
+        for heading in headings:
+            title = title_of(self._scan, heading)
+            path = (*path, title) if title else path
+            open_.append((heading[2], path))
+        return (path, _prefix(above), _prefix(path)) if self._prefixed else (path, "", "")
 
 
 def _prefix(headings: Sequence[str]) -> str:

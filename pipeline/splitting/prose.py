@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import regex
 
 _PADDED_BLANK_LINE = re.compile(r"\n[ \t]++\n")
-_ITEM = re.compile(r"\n(?=[ \t]*+(?:[-*+]|\d{1,9}[.)])[ \t])")
+_ITEM = re.compile(r"\n(?:[ \t]++\n|(?=[ \t]*+(?:[-*+]|\d{1,9}[.)])[ \t]))")  # or a blank line with blanks in it
 # Japanese marks need no space behind them; the full-width full stop can stand in a number. A small
 # letter behind a full stop tells an abbreviation from an end.
 _SENTENCE = re.compile(
@@ -75,13 +75,16 @@ def _last(pattern: re.Pattern[str], scan: str, low: int, high: int) -> int:
 
     Looks at the last quarter first: what is wanted is most often there.
     """
-    found, late = 0, high - (high - low) // 4
-    for match in pattern.finditer(scan, late, high):
-        found = match.end()
-    if not found:
+    match = None
+    for match in pattern.finditer(scan, high - (high - low) // 4, high):
+        pass
+    if match is None:
         for match in pattern.finditer(scan, low, high):
-            found = match.end()
-    if found and found < len(scan) and scan[found] >= "\u0300" and _JOINED.match(scan, found):
+            pass
+        if match is None:
+            return 0
+    found = match.end()
+    if found < len(scan) and scan[found] >= "\u0300" and _JOINED.match(scan, found):
         return _last(pattern, scan, low, found - 1) if found - 1 > low else 0
     return found
 
@@ -90,18 +93,17 @@ def _last(pattern: re.Pattern[str], scan: str, low: int, high: int) -> int:
 class Style:
     """Boundaries by strength: those that end a thought, and those that only spare a word."""
 
+    late: int  # chunks end in the last half (2), third (3), … of their windows, if anything strong is there
     paragraphs: bool  # whether blank lines are the strongest
-    strong: tuple[Callable[[str, int, int], int], ...]
+    strong: Callable[[str, int, int], int]  # the last of the strongest in (low, high], 0 where there is none
     weak: tuple[Callable[[str, int, int], int], ...]
 
     def last(self, scan: str, low: int, middle: int, reach: int) -> int:
         """The boundary at which to end a chunk in (low, reach]; 0 where none is left but a grapheme's.
 
-        The strongest in the second half; where only weak ones are there, a strong one in the first.
+        The strongest behind `middle`; where only weak ones are there, a strong one before it.
         """
-        at = self.last_strong(scan, middle, reach)
-        if not at and low < middle:
-            at = self.last_strong(scan, low, middle)
+        at = self.last_strong(scan, middle, reach) or (low < middle and self.last_strong(scan, low, middle))
         if at:
             return at
         for find in self.weak:
@@ -112,41 +114,60 @@ class Style:
 
     def last_strong(self, scan: str, low: int, high: int) -> int:
         """The last of the strongest boundaries in (low, high] that end a thought; 0 where there is none."""
-        for find in self.strong:
-            at = find(scan, low, high)
-            if at > low:
-                return at
+        at = self.strong(scan, low, high)
+        return at if at > low else 0
+
+
+def first_shared(scan: str, low: int, high: int) -> int:
+    """The boundary in [low, high) at which what is shared starts: the first of the strongest; 0 for none."""
+    sentence = _SENTENCE.search(scan, low and low - 1, high)
+    if sentence and low <= sentence.end() < high:
+        return sentence.end()
+    line = scan.find("\n", low and low - 1, high - 1)
+    if line >= 0:
+        return line + 1
+    for pattern in (_CLAUSE, _SPACE):
+        found = pattern.search(scan, low and low - 1, high)
+        if found and low <= found.end() < high:
+            return found.end()
+    return 0
+
+
+def _in_prose(scan: str, low: int, high: int) -> int:
+    """A blank line, an item, a sentence's end, a line's."""
+    line = scan.rfind("\n", low, high)
+    if line >= 0:
+        blank = scan.rfind("\n\n", low, high)
+        if blank >= 0:
+            return blank + 2
+        item = line + 1 if _ITEM.match(scan, line) else _last(_ITEM, scan, low, line + 1)
+        if item:
+            return item
+    return _in_sentences(scan, low, high, line)
+
+
+def _in_sentences(scan: str, low: int, high: int, line: int | None = None) -> int:
+    """A sentence's end, a line's."""
+    full_stop = scan.rfind("。", low, high)
+    at = _last(_SENTENCE, scan, full_stop if full_stop >= 0 else low, high)
+    return at or (scan.rfind("\n", low, high) if line is None else line) + 1
+
+
+def _in_lines(scan: str, low: int, high: int) -> int:
+    """A blank line, a line's end."""
+    line = scan.rfind("\n", low, high)
+    if line < 0:
         return 0
-
-    def first(self, scan: str, low: int, high: int) -> int:
-        """The boundary in [low, high) at which a shared beginning starts: the first of the strongest; 0 if none."""
-        for pattern in (_SENTENCE, _LINE_END, _CLAUSE, _SPACE):
-            for match in pattern.finditer(scan, max(0, low - 1), high):
-                if low <= match.end() < high:
-                    return match.end()
-        return 0
+    blank = scan.rfind("\n\n", low, high)
+    return blank + 2 if blank >= 0 else _last(_PADDED_BLANK_LINE, scan, low, high) or line + 1
 
 
-_LINE_END = re.compile(r"\n")
-
-
-def _blank_line(scan: str, low: int, high: int) -> int:
-    at = scan.rfind("\n\n", low, high)
-    if at >= 0:
-        return at + 2
-    return _last(_PADDED_BLANK_LINE, scan, low, high)
-
-
-def _item(scan: str, low: int, high: int) -> int:
-    return _last(_ITEM, scan, low, high)
+def _nowhere(*_: object) -> int:
+    return 0
 
 
 def _sentence(scan: str, low: int, high: int) -> int:
     return _last(_SENTENCE, scan, low, high)
-
-
-def _line(scan: str, low: int, high: int) -> int:
-    return scan.rfind("\n", low, high) + 1
 
 
 def _clause(scan: str, low: int, high: int) -> int:
@@ -162,7 +183,9 @@ def _phrase(scan: str, low: int, high: int) -> int:
     return _last(_PHRASE, scan, low, high)
 
 
-PROSE = Style(True, (_blank_line, _item, _sentence, _line), (_clause, _word, _phrase))
-LINES = Style(True, (_blank_line, _line), (_sentence, _clause, _word, _phrase))
-SENTENCES = Style(False, (_sentence, _line), (_clause, _word, _phrase))
-FIXED = Style(False, (), ())
+_WEAK = (_clause, _word, _phrase)
+PROSE = Style(2, True, _in_prose, _WEAK)
+SECTIONS = Style(3, True, _in_prose, _WEAK)  # fuller: their ends leave many short chunks
+LINES = Style(3, True, _in_lines, (_sentence, *_WEAK))
+SENTENCES = Style(2, False, _in_sentences, _WEAK)
+FIXED = Style(2, False, _nowhere, ())

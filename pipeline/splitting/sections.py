@@ -1,13 +1,13 @@
 """Turns sections of a text into chunks: cut to the bound, and count what will be embedded."""
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
-from pipeline.splitting.prose import PROSE, Style, plain_lines
+from pipeline.splitting.prose import PROSE, Style, plain_lines, skip_space
 from pipeline.splitting.rulers import Characters, Ruler, Tokens
 from pipeline.splitting.structure import Whole
 from pipeline.splitting.windows import Bounds, Span, Windows
@@ -25,15 +25,11 @@ class Section(NamedTuple):
     prefix: str = ""  # of later chunks
     wholes: tuple[Whole, ...] = ()  # what is kept whole where it fits, in order
     body: int = 0  # where what stands under the section's heading begins; no chunk ends before it
+    kin: tuple[int, bool] = (0, True)  # the chapter that it is in, and whether it is all there is of it
 
 
-class _Draft(NamedTuple):
-    """A chunk that is not counted yet."""
-
-    start: int
-    end: int
-    prefix: str
-    section: Section
+_Draft = tuple[int, int, str, Section]
+"""A chunk that is not counted yet: its start and end, its prefix, and its section."""
 
 
 def chunk_sections(
@@ -41,7 +37,7 @@ def chunk_sections(
 ) -> list[Chunk]:
     """Chunk every section; no embedded text exceeds the spec's bound, unless one grapheme does."""
     cutter = Cutter(text, spec, ruler_for(text, spec, counter), style)
-    return list(_apart(_counted(cutter, cutter.drafts(sections), counter, spec)))
+    return list(_in_order(_counted(cutter, cutter.drafts(sections), counter, spec)))
 
 
 def span_sections(
@@ -49,6 +45,8 @@ def span_sections(
 ) -> list[Span]:
     """The spans of all sections' chunks, whose tokens are not counted: exact where characters are the bound."""
     cutter = Cutter(text, spec, ruler_for(text, spec, counter), style)
+    if spec.join_sections:
+        return [(draft[0], draft[1]) for draft in cutter.drafts(sections)]
     return [span for _, _, spans in cutter.spans(sections) for span in spans]
 
 
@@ -66,42 +64,77 @@ class Cutter:
         self._ruler = ruler
         # What prefixes and headers measure; those that would leave too little for the text are not here.
         self._costs: dict[str, int] = {"": 0}
-        self._windows = Windows(text, plain_lines(text), ruler, style, self._costs)
+        self._scan = plain_lines(text)
+        self._windows = Windows(text, self._scan, ruler, style, self._costs)
 
     def drafts(self, sections: Iterable[Section]) -> Iterator[_Draft]:
         """The chunks to count."""
+        return self._joined(sections) if self._spec.join_sections else self._apart(sections)
+
+    def _apart(self, sections: Iterable[Section]) -> Iterator[_Draft]:
         for section, prefix, spans in self.spans(sections):
             for start, end in spans:
                 header = self._header(section, start) if section.wholes else ""
-                yield _Draft(start, end, prefix + header, section)
+                yield start, end, prefix + header, section
                 prefix = self._kept(section.prefix)
+
+    def _joined(self, sections: Iterable[Section]) -> Iterator[_Draft]:
+        """Pack neighbours under one parent together where the bound holds them."""
+        bound, fits, costs = self._spec.bound, self._ruler.fits, self._costs
+        held: Section | None = None  # the first of those that are packed together, from start to end
+        start, end, room, chapter, alone, prefix, path = 0, 0, 0, 0, True, "", ()
+        for section, first, spans in self.spans(sections):
+            for begins, ends in spans:
+                of, is_all = section.kin
+                if held and (chapter == of or (alone and is_all)) and fits(start, ends, room):
+                    end, alone = ends, alone and is_all
+                    if path is not section.heading_path:
+                        path = _common(path, section.heading_path)
+                    continue
+                if held:
+                    yield start, end, prefix, held if path is held.heading_path else held._replace(heading_path=path)
+                prefix = first if begins == spans[0][0] else self._kept(section.prefix)
+                if section.wholes:
+                    prefix += self._header(section, begins)
+                held, start, end, room = section, begins, ends, bound - costs.get(prefix, bound)
+                chapter, alone, path = of, is_all, section.heading_path
+        if held:
+            yield start, end, prefix, held if path is held.heading_path else held._replace(heading_path=path)
 
     def spans(self, sections: Iterable[Section]) -> Iterator[tuple[Section, str, list[Span]]]:
         """Cut each section in windows; gives the prefix of its first chunk, too."""
-        bound, overlap, costs, cut = self._spec.bound, self._spec.overlap, self._costs, self._windows.cut
+        bound, overlap, costs = self._spec.bound, self._spec.overlap, self._costs
+        scan, reach, cut = self._scan, self._ruler.reach, self._windows.cut
         sections = list(sections)
         self._measure(sections)
         for section in sections:
-            start, end, _, first, later, wholes, body = section
+            start, end, _, first, later, wholes, body, _ = section
             if first not in costs:
                 first = ""
-            bounds = Bounds(bound - costs[first], bound - costs.get(later, 0), overlap)
+            room = bound - costs[first]
+            if reach(start, room) >= end:  # most sections fit, and need no windows
+                stop = start + len(scan[start:end].rstrip())
+                start = skip_space(scan, start, stop)
+                yield section, first, [(start, stop)] if start < stop else []
+                continue
+            bounds = Bounds(room, bound - costs.get(later, 0), overlap)
             yield section, first, cut(start, end, bounds, wholes, body)
 
     def tighter(self, draft: _Draft, over: int) -> list[_Draft]:
         """Cut a draft that turned out to be `over` its bound; nothing where it cannot be cut."""
-        section, room = draft.section, self._spec.bound - self._ruler.sizes([draft.prefix])[0]
+        start, end, prefix, section = draft
+        room = self._spec.bound - self._ruler.sizes([prefix])[0]
         bound = min(room - over, room - 1)
         while True:
-            spans = self._windows.cut(draft.start, draft.end, Bounds(bound, bound))
+            spans = self._windows.cut(start, end, Bounds(bound, bound))
             if len(spans) > 1 or bound <= 0:
                 break
             bound = bound * 3 // 4 if bound > 1 else 0
         if len(spans) == 1:  # a single grapheme goes without its prefix, and nothing is left to try after that
-            return [draft._replace(prefix="")] if draft.prefix else []
+            return [(start, end, "", section)] if prefix else []
         later = self._kept(section.prefix)
         return [
-            _Draft(start, end, later + self._header(section, start) if number else draft.prefix, section)
+            (start, end, later + self._header(section, start) if number else prefix, section)
             for number, (start, end) in enumerate(spans)
         ]
 
@@ -111,7 +144,7 @@ class Cutter:
             if section.prefix or section.first_prefix:
                 texts |= {section.first_prefix, section.prefix}
             if section.wholes:
-                texts |= {whole.header for whole in section.wholes}
+                texts |= {header for _, _, header in section.wholes}
         texts -= self._costs.keys()
         if not texts:
             return
@@ -124,11 +157,10 @@ class Cutter:
 
     def _header(self, section: Section, start: int) -> str:
         """The header of the whole that a chunk begins within."""
-        wholes = section.wholes
-        number = bisect_right(wholes, start, key=lambda whole: whole.start) - 1
-        if number < 0 or not wholes[number].start < start < wholes[number].end:
+        number = bisect_left(section.wholes, (start,)) - 1
+        if number < 0 or section.wholes[number][1] <= start:
             return ""
-        return self._kept(wholes[number].header)
+        return self._kept(section.wholes[number][2])
 
 
 def _counted(cutter: Cutter, drafts: Iterator[_Draft], counter: TokenCounter, spec: SplitterSpec) -> Iterator[Chunk]:
@@ -139,7 +171,7 @@ def _counted(cutter: Cutter, drafts: Iterator[_Draft], counter: TokenCounter, sp
     text = cutter.text
     while batch := list(islice(drafts, _COUNTED_AT_ONCE)):
         while batch:
-            embedded = [draft.prefix + text[draft.start : draft.end] for draft in batch]
+            embedded = [prefix + text[start:end] for start, end, prefix, _ in batch]
             counts = counter.count(embedded)
             sizes = counts if spec.max_characters is None else [len(one) for one in embedded]
             tight: list[_Draft] = []
@@ -147,11 +179,22 @@ def _counted(cutter: Cutter, drafts: Iterator[_Draft], counter: TokenCounter, sp
                 tighter = cutter.tighter(draft, size - spec.bound) if size > spec.bound else []
                 tight += tighter
                 if not tighter:
-                    yield Chunk(draft.start, draft.end, tokens, draft.section.heading_path, draft.prefix)
+                    start, end, prefix, section = draft
+                    yield Chunk(start, end, tokens, section.heading_path, prefix)
             batch = tight
 
 
-def _apart(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+def _common(path: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """The headings that two paths share from the top."""
+    shared = 0
+    for one, two in zip(path, other, strict=False):
+        if one != two:
+            break
+        shared += 1
+    return path[:shared]
+
+
+def _in_order(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
     """Put chunks in order, without those within another: parts of an overlapping chunk can be."""
     reached = 0
     for chunk in sorted(chunks, key=lambda chunk: (chunk.start, -chunk.end)):

@@ -7,7 +7,7 @@ grows with the text, whatever the text is made of.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pipeline.splitting.prose import LINES, Style, grapheme_boundary, next_grapheme, skip_space
+from pipeline.splitting.prose import LINES, Style, first_shared, grapheme_boundary, next_grapheme, skip_space
 from pipeline.splitting.rulers import Ruler
 from pipeline.splitting.structure import Whole
 
@@ -46,6 +46,7 @@ class Windows:
         scan, reach_of, style = self._scan, self._ruler.reach, self._style
         spans: list[Span] = []
         bound, later, overlap = bounds
+        late, paragraphs = style.late, style.paragraphs
         if start < end and scan[start].isspace():
             start = skip_space(scan, start, end)
         new = start  # what begins here is in no chunk yet
@@ -54,7 +55,7 @@ class Windows:
         by_grapheme = False
         while start < end:
             if wholes:
-                while number < len(wholes) and wholes[number].end <= start:
+                while number < len(wholes) and wholes[number][1] <= start:
                     number += 1
                 bound -= self._header(start, wholes, number)
             reach = reach_of(start, bound)
@@ -62,19 +63,19 @@ class Windows:
                 reach = skip_space(scan, reach, end)
             at = stop = end
             if reach < end:
-                middle = start + (reach - start) // 2
+                middle = reach - (reach - start) // late
                 low = start + (reach - start) // 4
                 if low < floor:
                     low = floor if floor < reach else new
                     middle = max(low, middle)
-                # What ends most chunks is looked for here, all else by the style.
-                stop = scan.rfind("\n\n", middle, reach) if style.paragraphs and not wholes else -1
-                if stop >= 0:
-                    at = stop + 2
-                elif wholes:
+                if number < len(wholes) and wholes[number][0] < reach:
                     at = stop = self._beside(wholes, number, (max(start, new), low, middle, reach), later)
                 else:
-                    at = stop = style.last(scan, low, middle, reach)
+                    # What ends most chunks is looked for here, all else by the style.
+                    stop = scan.rfind("\n\n", middle, reach) if paragraphs else -1
+                    at = stop + 2
+                    if stop < 0:
+                        at = stop = style.last(scan, low, middle, reach)
                 by_grapheme = not at
                 if by_grapheme:
                     at = stop = grapheme_boundary(self._text, start, reach, end)
@@ -96,9 +97,9 @@ class Windows:
 
     def _header(self, start: int, wholes: Sequence[Whole], number: int) -> int:
         """What the header costs that goes before a later piece of a whole."""
-        if number >= len(wholes) or wholes[number].start >= start:
+        if number >= len(wholes) or wholes[number][0] >= start:
             return 0
-        return self._costs.get(wholes[number].header, 0)
+        return self._costs.get(wholes[number][2], 0)
 
     def _beside(
         self, wholes: Sequence[Whole], number: int, window: tuple[int, int, int, int], bound: int
@@ -106,27 +107,26 @@ class Windows:
         """Where a chunk ends that wholes begin or end in; 0 where there is nothing but graphemes."""
         new, low, middle, reach = window
         passed = 0
-        while number < len(wholes) and wholes[number].end <= reach:
-            passed = wholes[number].end
+        while number < len(wholes) and wholes[number][1] <= reach:
+            passed = wholes[number][1]
             number += 1
-        if number < len(wholes) and wholes[number].start < reach:
-            whole = wholes[number]
-            if whole.start > new and (whole.start >= middle or self._fits(whole, bound)):
-                return whole.start
-            return LINES.last(self._scan, max(low, whole.start), max(middle, whole.start), reach)
+        if number < len(wholes) and wholes[number][0] < reach:
+            begins, ends, _ = wholes[number]
+            if begins > new and (begins >= middle or self._fits(begins, ends, bound)):
+                return begins
+            return LINES.last(self._scan, max(low, begins), max(middle, begins), reach)
         if passed > middle:
             return self._style.last_strong(self._scan, passed, reach) or passed
         return self._style.last(self._scan, max(low, passed), middle, reach)
 
-    def _fits(self, whole: Whole, bound: int) -> bool:
-        stop = whole.start + len(self._scan[whole.start : whole.end].rstrip())
-        return self._ruler.fits(whole.start, stop, bound)
+    def _fits(self, start: int, end: int, bound: int) -> bool:
+        return self._ruler.fits(start, start + len(self._scan[start:end].rstrip()), bound)
 
     def _behind(self, wholes: Sequence[Whole], number: int, start: int, stop: int) -> int:
         """From where on a chunk can share its end with the next: wholes are not repeated."""
         low = start + 1
-        while number < len(wholes) and wholes[number].start < stop:
-            low = max(low, min(wholes[number].end, stop))
+        while number < len(wholes) and wholes[number][0] < stop:
+            low = max(low, min(wholes[number][1], stop))
             number += 1
         return low
 
@@ -134,7 +134,7 @@ class Windows:
         """Where in [low, stop) the whole pieces begin that two chunks share; 0 where there is none."""
         start, low = low - 1, max(low, self._ruler.back(stop, overlap))
         while low < stop:
-            at = self._style.first(self._scan, low, stop)
+            at = first_shared(self._scan, low, stop) if self._style.weak else 0
             if not at and by_grapheme:
                 at = next_grapheme(self._text, start, low, stop)
             if not at:
