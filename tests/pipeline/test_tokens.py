@@ -118,3 +118,16 @@ def test_no_byte_level_tokenizer_gives_more_tokens_than_bytes_and_one(text: str)
     assert LocalTokens().count([text])[0] <= size + 1
     assert OpenAITokens().count([text])[0] <= size
     assert EstimatedTokens().count([text])[0] <= size
+
+
+@given(st.text(max_size=60), st.integers(-1, 40))
+@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("counter", [LocalTokens(), OpenAITokens(), EstimatedTokens()])
+def test_what_is_taken_comes_to_at_most_so_many_tokens(
+    counter: LocalTokens | OpenAITokens | EstimatedTokens, text: str, tokens: int
+) -> None:
+    taken = counter.take(text, tokens)
+    assert 0 <= taken <= len(text)
+    assert counter.count([text[:taken]])[0] <= max(0, tokens)
+    if taken < len(text):
+        assert counter.count([text[: taken + 4]])[0] >= tokens
