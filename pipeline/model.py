@@ -1,5 +1,6 @@
 """The values that the stages pass to one another. Plain data: all of it pickles."""
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -106,6 +107,17 @@ class Space:
         return cls(provider, model, int(dimensions))
 
 
+# How the semantic splitter finds breaks (`splitting.breakpoints`), and the usual threshold of each: those of
+# LangChain's SemanticChunker, and for the best segmentation the one that found most of the right breaks.
+BREAKPOINTS = {
+    "optimal": 1.75,
+    "percentile": 95.0,
+    "standard_deviation": 3.0,
+    "interquartile": 1.5,
+    "gradient": 95.0,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SplitterSpec:
     """Which splitter, with which parameters.
@@ -117,19 +129,19 @@ class SplitterSpec:
     kind: str = "markdown"  # "markdown", "recursive", "semantic", "sentence", "fixed", "html" or "code"
     max_tokens: int = 256
     overlap_tokens: int = 0
+    prefix_headings: bool = True  # markdown, html: put the headings before the embedded text
     max_characters: int | None = None  # the bound in place of max_tokens
     overlap_characters: int = 0  # the overlap in place of overlap_tokens
-    prefix_headings: bool = True  # markdown, html: put the headings before the embedded text
     repeat_table_header: bool = True  # markdown: and a broken table's header before its later pieces
     join_sections: bool = False  # markdown: pack small neighbours under one parent together
     separators: tuple[str, ...] = ()  # recursive: in place of the default ones, coarse to fine
     separators_are_regex: bool = False
     keep_separator: str = "start"  # "start" or "end" of the piece it belongs to, or "drop"
     langchain: bool = False  # recursive: LangChain's chunks, where its behaviour is no bug
-    breakpoints: str = "percentile"  # semantic: how breaks are told from the distances of neighbours
+    breakpoints: str = "optimal"  # semantic: how breaks are found, one of BREAKPOINTS
     threshold: float | None = None  # semantic: of `breakpoints`; None for its usual one
-    buffer: int = 1  # semantic: neighbours on each side that a sentence is compared together with
-    min_tokens: int = 0  # semantic: chunks below it join their nearest neighbour
+    buffer: int = 3  # semantic: sentences before and behind a break that distances are told from
+    min_tokens: int = 0  # semantic: chunks below it join their nearer neighbour
     language: str = ""  # code: of the source text; "" tells it by the text's file name
 
     def __post_init__(self) -> None:
@@ -144,6 +156,32 @@ class SplitterSpec:
                 f"overlap_{name} is {self.overlap}; it must lie between 0 and "
                 f"half of max_{name} ({self.bound // 2})"
             )
+        if self.kind == "semantic":
+            self._check_breakpoints(name)
+
+    def _check_breakpoints(self, name: str) -> None:
+        if self.breakpoints not in BREAKPOINTS:
+            raise InputError(
+                f"there are no breakpoints {self.breakpoints!r}; choose one of {', '.join(BREAKPOINTS)}"
+            )
+        most = 100.0 if self.breakpoints in ("percentile", "gradient") else math.inf
+        if not 0 <= self.limit <= most:
+            raise InputError(
+                f"the threshold is {self.limit:g}; for {self.breakpoints} it is "
+                f"{'a percentile, from 0 to 100' if most == 100 else '0 or more'}"
+            )
+        if self.buffer < 1:
+            raise InputError(f"buffer is {self.buffer}; at least 1 sentence has to be compared")
+        if not 0 <= self.min_tokens <= self.bound // 2:
+            raise InputError(
+                f"min_tokens is {self.min_tokens}; it must lie between 0 and "
+                f"half of max_{name} ({self.bound // 2})"
+            )
+
+    @property
+    def limit(self) -> float:
+        """The threshold that tells semantic breaks: the spec's own, or the usual one."""
+        return BREAKPOINTS[self.breakpoints] if self.threshold is None else self.threshold
 
     @property
     def bound(self) -> int:

@@ -31,7 +31,7 @@ class MarkdownSplitter:
 def markdown_sections(text: str, spec: SplitterSpec, *, titled: bool = True) -> list[Section]:
     """The sections of a Markdown text, each under its headings, the front matter apart.
 
-    A heading followed by nothing but a deeper heading joins that one's section, since a chunk of
+    A heading followed by nothing but another heading joins that one's section, since a chunk of
     nothing but a heading says little. Not `titled`, sections have no paths and no prefixes.
     """
     scan = plain_lines(text)
@@ -51,31 +51,33 @@ def markdown_sections(text: str, spec: SplitterSpec, *, titled: bool = True) -> 
 def _under_headings(
     scan: str, headings: list[Heading], wholes: list[Whole], paths: "_Paths | None"
 ) -> Iterator[Section]:
-    """A section for each heading, or for a heading with those deeper ones that follow it at once."""
+    """A section for each heading, or for a heading with those that follow it at once."""
     number, count, chapter, given = 0, len(headings), 0, 0
     path: tuple[str, ...] = ()
     over = own = ""
     while number < count:
         first = number
-        start, body, top, _ = headings[number]
-        level = top
-        chapter += top == 1
+        start, body, level, _ = headings[number]
+        alone = level == 1
+        chapter += alone
         while True:
             number += 1
             if number == count:
                 end = len(scan)
                 break
-            end, behind, deeper, _ = headings[number]
-            if deeper <= level or not (end == body or scan[body:end].isspace()):
+            end, behind, level, _ = headings[number]
+            if not (end == body or scan[body:end].isspace()):
                 break
-            body, level = behind, deeper
+            body = behind
+            chapter += level == 1
+            alone = alone and level == 1
         if paths:
             path, over, own = paths.down(headings[first:number])
         own_wholes: tuple[Whole, ...] = ()
         if given < len(wholes) and wholes[given][0] < end:
             before, given = given, bisect_left(wholes, (end,), given)
             own_wholes = tuple(wholes[before:given])
-        yield Section(start, end, path, over, own, own_wholes, body, (chapter, level == 1))
+        yield Section(start, end, path, over, own, own_wholes, body, (chapter, alone))
 
 
 class _Paths:
@@ -88,15 +90,18 @@ class _Paths:
 
     def down(self, headings: Sequence[Heading]) -> tuple[tuple[str, ...], str, str]:
         """Go to a section's headings; gives its path, and the prefixes of its first and of later chunks."""
-        open_ = self._open
-        while open_ and open_[-1][0] >= headings[0][2]:
-            open_.pop()
-        path = above = open_[-1][1] if open_ else ()
+        open_, over = self._open, None
+        path: tuple[str, ...] = ()
         for heading in headings:
+            level = heading[2]
+            while open_ and open_[-1][0] >= level:
+                open_.pop()
+            above = open_[-1][1] if open_ else ()
+            over = above if over is None or len(above) < len(over) else over
             title = title_of(self._scan, heading)
-            path = (*path, title) if title else path
-            open_.append((heading[2], path))
-        return (path, _prefix(above), _prefix(path)) if self._prefixed else (path, "", "")
+            path = (*above, title) if title else above
+            open_.append((level, path))
+        return (path, _prefix(over or ()), _prefix(path)) if self._prefixed else (path, "", "")
 
 
 def _prefix(headings: Sequence[str]) -> str:

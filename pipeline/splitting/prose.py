@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import regex
 
 _PADDED_BLANK_LINE = re.compile(r"\n[ \t]++\n")
-_ITEM = re.compile(r"\n(?:[ \t]++\n|(?=[ \t]*+(?:[-*+]|\d{1,9}[.)])[ \t]))")  # or a blank line with blanks in it
+_ITEM = re.compile(
+    r"\n(?:[ \t]++\n|(?=[ \t]*+(?:[-*+]|\d{1,9}[.)])[ \t]))"
+)  # or a blank line with blanks in it
 # Japanese marks need no space behind them; the full-width full stop can stand in a number. A small
 # letter behind a full stop tells an abbreviation from an end.
 _SENTENCE = re.compile(
@@ -19,6 +21,7 @@ _SENTENCE = re.compile(
     r"|(?<=[。！？｡．])(?<!．(?=[0-9０-９]))[。！？｡．]*+[」』）〉》】〕］｝”’)\]]*+\s*+)"
 )
 _CLAUSE = re.compile(r"[,;:、，；：–—-](?:(?<=[,;:])\s++|(?<=[、，；：])\s*+|(?<= [–—-])\s++)")
+_LINE = re.compile(r"\n")
 _SPACE = re.compile(r"\s++")
 # Japanese has no spaces: most phrases end in hiragana, and begin with another script.
 _PHRASE = re.compile(r"[ぁ-ゟ](?=[㐀-䶿一-鿿ァ-ヺｦ-ﾝ「『（〈《【〔“])")
@@ -120,15 +123,9 @@ class Style:
 
 def first_shared(scan: str, low: int, high: int) -> int:
     """The boundary in [low, high) at which what is shared starts: the first of the strongest; 0 for none."""
-    sentence = _SENTENCE.search(scan, low and low - 1, high)
-    if sentence and low <= sentence.end() < high:
-        return sentence.end()
-    line = scan.find("\n", low and low - 1, high - 1)
-    if line >= 0:
-        return line + 1
-    for pattern in (_CLAUSE, _SPACE):
+    for pattern in (_SENTENCE, _LINE, _CLAUSE, _SPACE):
         found = pattern.search(scan, low and low - 1, high)
-        if found and low <= found.end() < high:
+        if found and low <= found.end() < high and not _JOINED.match(scan, found.end()):
             return found.end()
     return 0
 
@@ -138,6 +135,8 @@ def _in_prose(scan: str, low: int, high: int) -> int:
     line = scan.rfind("\n", low, high)
     if line >= 0:
         blank = scan.rfind("\n\n", low, high)
+        while blank >= 0 and scan[blank + 2 : blank + 3] in (" ", "\t"):  # within an item of a list
+            blank = scan.rfind("\n\n", low, blank + 1)
         if blank >= 0:
             return blank + 2
         item = line + 1 if _ITEM.match(scan, line) else _last(_ITEM, scan, low, line + 1)
@@ -166,10 +165,6 @@ def _nowhere(*_: object) -> int:
     return 0
 
 
-def _sentence(scan: str, low: int, high: int) -> int:
-    return _last(_SENTENCE, scan, low, high)
-
-
 def _clause(scan: str, low: int, high: int) -> int:
     return _last(_CLAUSE, scan, low, high)
 
@@ -186,6 +181,6 @@ def _phrase(scan: str, low: int, high: int) -> int:
 _WEAK = (_clause, _word, _phrase)
 PROSE = Style(2, True, _in_prose, _WEAK)
 SECTIONS = Style(3, True, _in_prose, _WEAK)  # fuller: their ends leave many short chunks
-LINES = Style(3, True, _in_lines, (_sentence, *_WEAK))
+LINES = Style(2, True, _in_lines, (_in_sentences, *_WEAK))
 SENTENCES = Style(2, False, _in_sentences, _WEAK)
 FIXED = Style(2, False, _nowhere, ())

@@ -16,6 +16,7 @@ from pipeline.ports import TokenCounter
 
 # No tokenizer joins a line's end with the next line's first word. A longer line is measured in stretches.
 _STRETCH = re.compile(r"[^\n]{0,399}+\n++|[^\n]{1,400}+")
+_LONG = 64  # characters a token: what has more can only be padded with white space
 _BATCH = 8192  # stretches counted at once: a large text is never held twice
 
 
@@ -102,7 +103,7 @@ class Tokens:
 
     def fits(self, start: int, end: int, bound: int) -> bool:
         """Whether there are so few tokens; what is much too long for it is not counted."""
-        if self.reach(start, 2 * bound) < end:
+        if end - start > _LONG * bound and self.reach(start, 2 * bound) < end:
             return False
         return self._counter.count([self._text[start:end]])[0] <= bound
 

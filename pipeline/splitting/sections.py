@@ -92,7 +92,12 @@ class Cutter:
                         path = _common(path, section.heading_path)
                     continue
                 if held:
-                    yield start, end, prefix, held if path is held.heading_path else held._replace(heading_path=path)
+                    yield (
+                        start,
+                        end,
+                        prefix,
+                        held if path is held.heading_path else held._replace(heading_path=path),
+                    )
                 prefix = first if begins == spans[0][0] else self._kept(section.prefix)
                 if section.wholes:
                     prefix += self._header(section, begins)
@@ -130,7 +135,9 @@ class Cutter:
             if len(spans) > 1 or bound <= 0:
                 break
             bound = bound * 3 // 4 if bound > 1 else 0
-        if len(spans) == 1:  # a single grapheme goes without its prefix, and nothing is left to try after that
+        if (
+            len(spans) == 1
+        ):  # a single grapheme goes without its prefix, and nothing is left to try after that
             return [(start, end, "", section)] if prefix else []
         later = self._kept(section.prefix)
         return [
@@ -163,7 +170,9 @@ class Cutter:
         return self._kept(section.wholes[number][2])
 
 
-def _counted(cutter: Cutter, drafts: Iterator[_Draft], counter: TokenCounter, spec: SplitterSpec) -> Iterator[Chunk]:
+def _counted(
+    cutter: Cutter, drafts: Iterator[_Draft], counter: TokenCounter, spec: SplitterSpec
+) -> Iterator[Chunk]:
     """Count each chunk as it will be embedded, and tighten those that measure more than was told.
 
     Lines are counted one by one, and tokens can fall otherwise where a chunk begins and ends.

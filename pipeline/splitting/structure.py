@@ -15,22 +15,23 @@ from pipeline.splitting.lines import Lines
 # Groups: hashes; a fence as most are; the marks of another fence; raw HTML; indented hashes; dashes.
 _TELLING = (
     r"(?:(#{1,6})(?=[ \t\n]|\Z)[^\n]*+"
-    r"|(```)[^`\n]*+(?:[^`]++|(?<!\n)(?<!\n )(?<!\n  )(?<!\n   )`++|`{1,2}(?!`))*+(?<=\n)```[ \t]*+(?=\n|\Z)"
+    r"|(```)[^`\n]*+(?=\n)(?:[^`]++|(?<!\n)(?<!\n )(?<!\n  )(?<!\n   )`++|`{1,2}(?!`))*+(?<=\n)```[ \t]*+(?=\n|\Z)"
     r"|(```|~~~|[ \t>*+\-\d][ \t>*+\-\d.)]*+(?:```|~~~))"
     r"|(<| {1,3}<)(?=[!?]|[sS][cCtT]|[pP][rR][eE]|[tT][eE][xX])"
     r"|[ \t]++(#{1,6})(?=[ \t\n]|\Z)[^\n]*+"
-    r"|[ \t]*+([-=|:])[-=|: \t]*+(?=\n|\Z))"
+    r"|[ \t>]*+([-=|:])[-=|: \t]*+(?=\n|\Z))"
 )
 _LINE = re.compile(r"\n(?=[#`~<=|: \t>*+\-\d])" + _TELLING)
 _FIRST_LINE = re.compile(r"\ufeff?" + _TELLING)
 _UNDERLINE = re.compile(r"[ \t]*+(?:=++|-++)[ \t]*+(?=\n|\Z)")
 _TABLE_RULE = re.compile(
-    r"[ \t]*+\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+(?=\n|\Z)"
+    r"([ \t>]*+)\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+(?=\n|\Z)"
 )
 _TABLE_END = re.compile(
     r"\n(?=[ \t]*+(?:\n|\Z|#{1,6}[ \t\n]|`{3}|~{3}|>|[-*+][ \t]|\d{1,9}[.)][ \t]"
     r"|(?:(?:\*[ \t]*+){3,}|(?:_[ \t]*+){3,})(?=\n|\Z)|<(?:[!?]|/?[a-zA-Z][a-zA-Z0-9]*+[ \t/>\n])))"
 )
+_QUOTED_TABLE_END = re.compile(r"\n(?![ \t]*+>[^\n]*\|)")
 _FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*+\n(?=\S)")  # not a rule: its first line is not blank
 _FRONT_MATTER_END = re.compile(r"^(?:---|\.\.\.)[ \t]*+(?:\n|\Z)", re.MULTILINE)
 _HEADING_ID = re.compile(r"\{:? *[#.][^{}]*\}$")
@@ -64,11 +65,18 @@ def read_structure(scan: str) -> Structure:
 def title_of(scan: str, heading: Heading) -> str:
     """A heading's words, white space folded, without closing hashes and without its id."""
     start, end, _, words = heading
-    title = _without_id(" ".join(scan[words:end].split()))
-    if words > start:  # behind hashes; other headings are underlined
+    if words == start:  # underlined
+        return _shortened(_without_id(" ".join(scan[start : scan.rfind("\n", start, end - 1)].split())))
+    title = " ".join(scan[words:end].split())
+    if title[-1:] in ("#", "}"):
+        title = _without_id(title)
         unclosed = title.rstrip("#")
         if unclosed != title and unclosed[-1:] in ("", " "):
             title = _without_id(unclosed.rstrip())
+    return _shortened(title)
+
+
+def _shortened(title: str) -> str:
     return title if len(title) <= _TITLE else title[: _TITLE - 1] + "…"
 
 
@@ -186,7 +194,7 @@ class _Reader:
             return end
         rule = _TABLE_RULE.match(scan, start)
         if rule and "|" in rule[0] and "|" in scan[above:start]:
-            found = _TABLE_END.search(scan, rule.end())
+            found = (_QUOTED_TABLE_END if ">" in rule[1] else _TABLE_END).search(scan, rule.end())
             self._lines_to(above)
             table_end = found.start() + 1 if found else len(scan)
             return self._whole(above, table_end, scan[above:start].strip() + "\n", contained=True)

@@ -74,7 +74,7 @@ class Windows:
                     # What ends most chunks is looked for here, all else by the style.
                     stop = scan.rfind("\n\n", middle, reach) if paragraphs else -1
                     at = stop + 2
-                    if stop < 0:
+                    if stop < 0 or scan[at] == " ":
                         at = stop = style.last(scan, low, middle, reach)
                 by_grapheme = not at
                 if by_grapheme:
@@ -114,7 +114,8 @@ class Windows:
             begins, ends, _ = wholes[number]
             if begins > new and (begins >= middle or self._fits(begins, ends, bound)):
                 return begins
-            return LINES.last(self._scan, max(low, begins), max(middle, begins), reach)
+            low = max(low, begins)
+            return LINES.last(self._scan, low, (2 * low + reach) // 3, reach)
         if passed > middle:
             return self._style.last_strong(self._scan, passed, reach) or passed
         return self._style.last(self._scan, max(low, passed), middle, reach)

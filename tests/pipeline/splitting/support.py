@@ -3,9 +3,11 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
 import regex
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
@@ -84,49 +86,64 @@ def specs(draw: st.DrawFn) -> SplitterSpec:
     )
 
 
-class _Counter:
-    """Takes by counting ever shorter prefixes; what `take` gives follows from `count`."""
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        raise NotImplementedError
-
-    def take(self, text: str, tokens: int) -> int:
-        taken = min(len(text), 8 * tokens + 8)
-        while taken and self.count([text[:taken]])[0] > tokens:
-            taken -= 1
-        return taken
-
-
-class Letters(_Counter):
+class Letters:
     """A token a character: pieces always add up."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text) for text in texts]
 
+    def take(self, text: str, tokens: int) -> int:
+        return min(len(text), max(0, tokens))
 
-class Quarters(_Counter):
+
+class Quarters:
     """A token every four characters begun: pieces add up to at least the whole."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [-(-len(text) // 4) for text in texts]
 
+    def take(self, text: str, tokens: int) -> int:
+        return min(len(text), max(0, 4 * tokens))
 
-class Words(_Counter):
+
+class Words:
     """A token a word, however wide the space between them."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
 
+    def take(self, text: str, tokens: int) -> int:
+        ends = [match.end() for match in regex.finditer(r"\s*\S+\s*", text)][: max(0, tokens)]
+        return ends[-1] if ends else 0
 
-class Clinging(_Counter):
+
+class Clinging:
     """Half a token a character in short texts, a whole one in others: the whole can exceed its pieces."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text) if len(text) > 12 else (len(text) + 1) // 2 for text in texts]
 
+    def take(self, text: str, tokens: int) -> int:
+        return min(len(text), tokens if tokens > 12 else min(12, max(0, 2 * tokens)))
+
+
+def parsed(text: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """What a Markdown parser finds: (start, level) of each heading, (start, end) of each fence and table."""
+    lines = [0, *(match.end() for match in regex.finditer("\n", text)), len(text)]
+    headings, blocks = [], []
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        if token.map is None:
+            continue
+        start, end = (lines[min(line, len(lines) - 1)] for line in token.map)
+        if token.type == "heading_open" and token.level == 0:
+            headings.append((start, int(token.tag[1])))
+        elif token.type in ("fence", "table_open"):
+            blocks.append((start, start + len(text[start:end].rstrip())))
+    return headings, blocks
+
 
 def split(
-    text: str, counter: TokenCounter, kind: str = "markdown", tokens: int = 32, overlap: int = 0, **spec: bool
+    text: str, counter: TokenCounter, kind: str = "markdown", tokens: int = 32, overlap: int = 0, **spec: Any
 ) -> list[str]:
     """The texts of a document's chunks."""
     chunks = make(SplitterSpec(kind, tokens, overlap, **spec), counter).split(text)

@@ -5,7 +5,10 @@ from hypothesis import given, settings
 
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.splitting import make
-from tests.pipeline.splitting.support import Letters, Quarters, Words, checked, specs, split, texts
+from pipeline.splitting.prose import plain_lines
+from pipeline.splitting.structure import read_structure
+from tests.pipeline.splitting.support import Letters, Quarters, Words, checked, parsed, specs, split, texts
+from tests.support import corpus
 
 
 def _chunks(text: str, tokens: int = 64, *, prefix: bool = True, overlap: int = 0) -> list[Chunk]:
@@ -52,11 +55,11 @@ def test_headings_above_the_first_words_join_one_chunk() -> None:
     ]
 
 
-def test_a_section_without_words_does_not_take_the_next_ones() -> None:
-    text = "# A\n\n## B\n\n## C\n\nc\n"
-    assert [(chunk.heading_path, text[chunk.start : chunk.end]) for chunk in _chunks(text)] == [
-        (("A", "B"), "# A\n\n## B"),
-        (("A", "C"), "## C\n\nc"),
+def test_a_heading_without_words_of_its_own_joins_the_next_ones_chunk() -> None:
+    text = "# A\n\n## B\n\n## C\n\nc\n\n### D\n\n## E\n\ne\n"
+    assert [(chunk.heading_path, chunk.prefix, text[chunk.start : chunk.end]) for chunk in _chunks(text)] == [
+        (("A", "C"), "", "# A\n\n## B\n\n## C\n\nc"),
+        (("A", "E"), "A\n\n", "### D\n\n## E\n\ne"),
     ]
 
 
@@ -112,10 +115,8 @@ _TABLE = "| river | km |\n|-------|---:|\n" + "".join(f"| 川 {at} | {at * 10} |
 _FENCE = '~~~py\n# 川\nprint("It flows. It is wet.")\n\n\n# end\n~~~\n'
 
 
-@pytest.mark.parametrize(
-    "block", [_TABLE, _FENCE, "- a\n- b\n  - c\n\n  d\n- e\n", "> Quoted. Twice.\n> And more.\n"]
-)
-def test_a_block_is_whole_where_it_fits(block: str) -> None:
+@pytest.mark.parametrize("block", [_TABLE, _FENCE, "- ```py\n  # 川\n\n  x. y\n  ```\n"])
+def test_a_table_or_a_fence_is_whole_where_it_fits(block: str) -> None:
     text = (
         f"# Rivers\n\nSome words before it. And more of them.\n\n{block}\nSome words behind it. And more.\n"
     )
@@ -184,7 +185,7 @@ def test_prose_under_a_heading_is_cut_rather_than_leave_the_heading_alone() -> N
 
 def test_wrapped_prose_is_cut_at_a_sentence_and_not_at_a_line() -> None:
     text = "A river ends in\na sea. Or it ends\nin a lake. Or it\ndries out.\n"
-    assert split(text, Letters(), "markdown", 36) == [
+    assert split(text, Letters(), "markdown", 30) == [
         "A river ends in\na sea.",
         "Or it ends\nin a lake.",
         "Or it\ndries out.",
@@ -195,8 +196,7 @@ def test_overlap_stays_within_its_section() -> None:
     text = "# A\n\nOne is. Two is. Six is. Ten is.\n\n# B\n\nOne is. Two is.\n"
     assert split(text, Letters(), "markdown", 24, 8, prefix_headings=False) == [
         "# A\n\nOne is. Two is.",
-        "Two is. Six is.",
-        "Six is. Ten is.",
+        "Two is. Six is. Ten is.",
         "# B\n\nOne is. Two is.",
     ]
 
@@ -204,3 +204,50 @@ def test_overlap_stays_within_its_section() -> None:
 def test_plain_text_is_one_section() -> None:
     assert split("雨が降る。" * 12, Letters(), "markdown", 20) == ["雨が降る。" * 4] * 3
     assert _paths("雨が降る。" * 12, 20) == [(), (), ()]
+
+
+def test_a_broken_tables_later_pieces_have_its_header_before_what_is_embedded() -> None:
+    text = "# 川\n\n" + _TABLE
+    chunks = make(SplitterSpec("markdown", max_characters=75), Letters()).split(text)
+    assert [chunk.prefix for chunk in chunks] == ["", "川\n\n| river | km |\n", "川\n\n| river | km |\n"]
+    assert [text[chunk.start : chunk.end].startswith("| 川") for chunk in chunks] == [False, True, True]
+    plain = make(SplitterSpec("markdown", max_characters=75, repeat_table_header=False), Letters()).split(
+        text
+    )
+    assert {chunk.prefix for chunk in plain} == {"", "川\n\n"}
+
+
+def test_small_neighbours_under_one_parent_are_joined_when_asked() -> None:
+    text = "# A\n\na\n\n## B\n\nb\n\n## C\n\nc\n\n# D\n\n## E\n\ne\n"
+
+    def joined(tokens: int) -> list[tuple[tuple[str, ...], str]]:
+        chunks = checked(text, SplitterSpec("markdown", tokens, join_sections=True), Letters())
+        return [(chunk.heading_path, text[chunk.start : chunk.end]) for chunk in chunks]
+
+    assert joined(64) == [
+        (("A",), "# A\n\na\n\n## B\n\nb\n\n## C\n\nc"),
+        (("D", "E"), "# D\n\n## E\n\ne"),
+    ]
+    assert joined(18) == [
+        (("A",), "# A\n\na\n\n## B\n\nb"),
+        (("A", "C"), "## C\n\nc"),
+        (("D", "E"), "# D\n\n## E\n\ne"),
+    ]
+
+
+def test_chapters_of_nothing_but_a_heading_and_its_words_are_neighbours_too() -> None:
+    text = "# A\n\na\n\n# B\n\nb\n"
+    chunks = checked(text, SplitterSpec("markdown", 64, join_sections=True), Letters())
+    assert [(chunk.heading_path, text[chunk.start : chunk.end]) for chunk in chunks] == [((), text.rstrip())]
+
+
+@pytest.mark.parametrize("name", ["docs-en-rust-rfcs/rfcs.parquet", "docs-ja-vue/vue-ja.parquet"])
+def test_headings_fences_and_tables_are_those_of_a_markdown_parser(name: str) -> None:
+    for text in corpus(name)["text"].to_pylist()[:80]:
+        scan = plain_lines(text)
+        body, headings, wholes = read_structure(scan)
+        expected, blocks = parsed(scan[body:])
+        assert [(start - body, level) for start, _, level, _ in headings] == expected
+        for start, end in blocks:
+            inside = [whole for whole in wholes if whole[0] - body <= start and end <= whole[1] - body]
+            assert inside, scan[body + start : body + end]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.model import SplitterSpec
-from pipeline.splitting.blocks import read_blocks
+from pipeline.splitting.structure import read_structure
 from pipeline.tokens import LocalTokens
 from tests.pipeline.splitting.support import checked
 
@@ -30,11 +30,13 @@ def test_every_page_holds_with_the_embedded_models_tokens(page: Path, spec: Spli
 
 
 @_each_page
-def test_no_chunk_is_a_heading_alone_and_each_lies_under_one_path(page: Path) -> None:
+def test_no_chunk_is_a_heading_alone_but_before_a_table_that_fills_the_next(page: Path) -> None:
     text = _read(page)
+    tables = {start for start, _, _ in read_structure(text).wholes}
     for chunk in checked(text, SplitterSpec(), LocalTokens()):
         own = text[chunk.start : chunk.end]
-        assert not _HEADINGS_ALONE.fullmatch(own)
+        behind = len(text) - len(text[chunk.end :].lstrip())
+        assert not _HEADINGS_ALONE.fullmatch(own) or behind in tables
         assert bool(chunk.heading_path) != own.startswith("---\n")
 
 
@@ -42,21 +44,22 @@ def test_no_chunk_is_a_heading_alone_and_each_lies_under_one_path(page: Path) ->
 def test_tables_and_code_are_whole_where_they_fit(page: Path) -> None:
     text, counter = _read(page), LocalTokens()
     chunks = checked(text, SplitterSpec(), counter)
-    for block in read_blocks(text):
-        own = text[block.start : block.end]
+    for start, end, _ in read_structure(text).wholes:
+        own = text[start:end].rstrip()
         # What is embedded with it can be a prefix of up to a quarter of the bound.
-        if block.kind in ("table", "fence") and counter.count([own])[0] <= 192:
-            end = block.start + len(own.rstrip())
-            assert any(chunk.start <= block.start and end <= chunk.end for chunk in chunks)
+        if counter.count([own])[0] <= 192:
+            assert any(chunk.start <= start and start + len(own) <= chunk.end for chunk in chunks)
 
 
 @_each_page
-def test_a_chunk_that_ends_in_a_paragraph_ends_with_a_sentence(page: Path) -> None:
+def test_a_chunk_that_ends_within_prose_ends_with_a_sentence(page: Path) -> None:
     text = _read(page)
-    paragraphs = [(block.start, block.end) for block in read_blocks(text) if block.kind == "paragraph"]
-    for chunk in checked(text, SplitterSpec(), LocalTokens()):
-        if any(start < chunk.end <= end for start, end in paragraphs):
-            assert _SENTENCE_END.search(text[chunk.start : chunk.end])
+    chunks = checked(text, SplitterSpec(), LocalTokens())
+    for chunk in chunks:
+        own, behind = text[chunk.start : chunk.end], text[chunk.end :]
+        verbatim = any(start < chunk.end < end for start, end, _ in read_structure(text).wholes)
+        if not verbatim and behind.strip() and not behind.startswith("\n"):
+            assert _SENTENCE_END.search(own)
 
 
 def test_the_telescopes_page_has_its_sections() -> None:
