@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from flows import read_commands, render
-from flows.options import Common, Rows, Run, spread
+from flows.options import Common, Cut, Rows, Run, spread
 from flows.request import load, requested
 from infra.config import PipelineConfig, StoreConfig
 from infra.settings import be_quiet, read_environment
@@ -29,10 +29,10 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 @app.command()
 @spread
-def ingest(source: _Source, run: Run, rows: Rows, common: Common) -> None:
+def ingest(source: _Source, run: Run, cut: Cut, rows: Rows, common: Common) -> None:
     """Plan, embed, publish: one atomic version of the table."""
     config = load(common)
-    pipeline = requested(source, run, rows, config)
+    pipeline = requested(source, run, cut, rows, config)
     with render.Bars(common.quiet) as bars:
         values = perform(pipeline, config.store, bars)
     (render.json_document if common.json else render.report)(values)
@@ -40,13 +40,13 @@ def ingest(source: _Source, run: Run, rows: Rows, common: Common) -> None:
 
 @app.command()
 @spread
-def plan(source: _Source, run: Run, rows: Rows, common: Common) -> None:
+def plan(source: _Source, run: Run, cut: Cut, rows: Rows, common: Common) -> None:
     """What ingest would do, cost and take. Pays nothing, changes nothing."""
     from infra.wiring import make_job
     from pipeline.run import plan_only
 
     config = load(common)
-    job = make_job(requested(source, run, rows, config), config.store.uri, pays=False)
+    job = make_job(requested(source, run, cut, rows, config), config.store.uri, pays=False)
     with render.Bars(common.quiet) as bars:
         values = plan_only(job, bars).record()
     (render.json_document if common.json else render.plan)(values)

@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from typer import Option
 
@@ -31,13 +32,56 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """How documents are cut into chunks."""
+
+    splitter: Annotated[
+        str | None, Option(help="markdown, recursive, semantic, sentence, fixed, html or code.")
+    ] = None
+    max_tokens: Annotated[int | None, Option(help="Tokens a chunk, at most.")] = None
+    overlap_tokens: Annotated[int | None, Option(help="Tokens that neighbours share, at most.")] = None
+    max_characters: Annotated[int | None, Option(help="Characters a chunk, in place of tokens.")] = None
+    overlap_characters: Annotated[int | None, Option(help="Characters that neighbours share.")] = None
+    separator: Annotated[
+        list[str] | None,
+        Option(metavar="<str>", help=r"recursive: where to cut, such as '\n\n'; again for each finer one."),
+    ] = None
+    regex: Annotated[bool | None, Option("--regex", help="recursive: separators are expressions.")] = None
+    keep_separator: Annotated[
+        str | None, Option(help="recursive: start or end of the piece that keeps it, or drop.")
+    ] = None
+    langchain: Annotated[
+        bool | None, Option("--langchain", help="recursive: LangChain's chunks, except for its bugs.")
+    ] = None
+    prefix_headings: Annotated[
+        bool | None,
+        Option("--prefix-headings/--no-prefix-headings", help="markdown, html: embed the headings, too."),
+    ] = None
+    repeat_table_header: Annotated[
+        bool | None,
+        Option(
+            "--repeat-table-header/--no-repeat-table-header",
+            help="markdown: embed a table's header with each of its pieces.",
+        ),
+    ] = None
+    join_sections: Annotated[
+        bool | None, Option("--join-sections", help="markdown: pack small neighbouring sections together.")
+    ] = None
+    breakpoints: Annotated[
+        str | None,
+        Option(help="semantic: optimal, percentile, standard_deviation, interquartile or gradient."),
+    ] = None
+    threshold: Annotated[float | None, Option(help="semantic: how much of a break is one.")] = None
+    buffer: Annotated[int | None, Option(help="semantic: sentences on each side that tell a break.")] = None
+    min_tokens: Annotated[int | None, Option(help="semantic: tokens a chunk, at least.")] = None
+    language: Annotated[str | None, Option(help="code: the language, if the name does not tell.")] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What ingest and plan share."""
 
     table: Annotated[str | None, Option(help="The table; needed with a source, not with a pipeline.")] = None
-    splitter: Annotated[str | None, Option(help="markdown or recursive.")] = None
-    max_tokens: Annotated[int | None, Option(help="Tokens a chunk, at most.")] = None
-    overlap_tokens: Annotated[int | None, Option(help="Tokens that neighbours share, at most.")] = None
     embedding: Annotated[str | None, Option(help="The space: provider/model@dimensions.")] = None
     base_url: Annotated[str | None, Option(help="The endpoint, if it is not OpenAI's own.")] = None
     api_key_env: Annotated[str | None, Option(help="The variable that holds the key.")] = None
@@ -77,7 +121,10 @@ def spread(command: Callable[..., R]) -> Callable[..., R]:
     ]
     options = [
         inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name]
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=_under(group, kinds[field.name]),
         )
         for group in groups.values()
         for kinds in [get_type_hints(group, include_extras=True)]
@@ -96,3 +143,11 @@ def spread(command: Callable[..., R]) -> Callable[..., R]:
     del called.__wrapped__  # or Typer would see the command's own parameters
     vars(called)["__signature__"] = inspect.Signature([*plain, *options])
     return called
+
+
+def _under(group: type, option: Any) -> Any:
+    """An option that --help shows under what its group's docstring says."""
+    kind, info = get_args(option)
+    info = copy(info)
+    info.rich_help_panel = (group.__doc__ or "").rstrip(".")
+    return Annotated[kind, info]

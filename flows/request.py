@@ -1,13 +1,15 @@
 """From a command's words to the form of a pipeline."""
 
-from dataclasses import asdict
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from flows.options import Common, Rows, Run
-from infra.config import Config, PipelineConfig, StoreConfig
+from flows.options import Common, Cut, Rows, Run
+from infra.config import KINDS_OF, Config, PipelineConfig, SplitterConfig, StoreConfig
 from infra.settings import explain, read_config, read_environment
 from pipeline.errors import UsageError
 from pipeline.model import Space
@@ -15,7 +17,12 @@ from pipeline.model import Space
 _ROW_FILES = (".csv", ".jsonl", ".ndjson", ".parquet")
 
 _PLACES = {
-    "splitter": {"kind": "splitter", "max_tokens": "max_tokens", "overlap_tokens": "overlap_tokens"},
+    "splitter": {
+        "kind": "splitter",
+        "separators": "separator",
+        "separators_are_regex": "regex",
+        **{field.name: field.name for field in fields(Cut) if field.name in SplitterConfig.model_fields},
+    },
     "embedding": {
         name: name for name in ("base_url", "api_key_env", "rpm", "tpm", "max_in_flight", "batch_inputs")
     },
@@ -23,6 +30,10 @@ _PLACES = {
     "source": {"text": "text", "id": "id", "glob": "glob"},
 }
 _TOP = ("table", "engine", "workers", "delete_missing")
+
+# In a shell's plain quotes a line's end cannot be written; what is no escape stays as it is.
+_ESCAPE = re.compile(r"\\(?:([nrtfv0\\])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
+_SHORT = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "0": "\0", "\\": "\\"}
 
 # What a person calls the places of a form on the command line.
 _NAMES = {
@@ -45,15 +56,16 @@ def load(common: Common) -> Config:
     return config.model_copy(update={"store": StoreConfig(uri=store)}) if store else config
 
 
-def requested(name: str, run: Run, rows: Rows, config: Config) -> PipelineConfig:
+def requested(name: str, run: Run, cut: Cut, rows: Rows, config: Config) -> PipelineConfig:
     """The pipeline called `name`, or one made for the source `name`; options have the last word."""
     declared = config.pipelines.get(name)
     values = declared.model_dump(exclude_unset=True) if declared else _given_in_place(name, run, rows)
-    options = {**asdict(run), **asdict(rows)}
+    options = {**asdict(run), **asdict(cut), **asdict(rows)}
     for form, places in _PLACES.items():
         given = {field: options[option] for field, option in places.items() if options[option] is not None}
         if given:
-            values[form] = {**(values.get(form) or {}), **given}
+            before = values.get(form) or {}
+            values[form] = _recut(before, given) if form == "splitter" else {**before, **given}
     for option in _TOP:
         if options[option] is not None:
             values[option] = options[option]
@@ -65,6 +77,37 @@ def requested(name: str, run: Run, rows: Rows, config: Config) -> PipelineConfig
         return PipelineConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(explain(error, _NAMES)) from error
+
+
+def splitter_form(cut: Cut, usual: Mapping[str, Any]) -> SplitterConfig:
+    """How a file is to be cut: the `usual` values of the form, and over them the options."""
+    options = asdict(cut)
+    places = _PLACES["splitter"]
+    given = {field: options[option] for field, option in places.items() if options[option] is not None}
+    try:
+        return SplitterConfig.model_validate(_recut(usual, given))
+    except ValidationError as error:
+        names = {"": "splitter"} | {place.removeprefix("splitter."): name for place, name in _NAMES.items()}
+        raise UsageError(explain(error, names)) from error
+
+
+def _recut(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A splitter's form with what is given: another kind or unit goes without the old one's options."""
+    kind = given.get("kind", before.get("kind"))
+    units = (("characters", "tokens"), ("tokens", "characters"))
+    gone = {f"{of}_{other}" for unit, other in units if f"max_{unit}" in given for of in ("max", "overlap")}
+    if kind != before.get("kind"):
+        gone |= {name for name, kinds in KINDS_OF.items() if kind not in kinds}
+    values = {**{name: value for name, value in before.items() if name not in gone}, **given}
+    if "separators" in given and not values.get("separators_are_regex"):
+        values["separators"] = [_ESCAPE.sub(_meant, text) for text in given["separators"]]
+    return values
+
+
+def _meant(escape: re.Match[str]) -> str:
+    """What an escape of a separator stands for."""
+    short, code = escape[1], escape[2] or escape[3]
+    return chr(int(code, 16)) if code else _SHORT[short]
 
 
 def _given_in_place(source: str, run: Run, rows: Rows) -> dict[str, Any]:

@@ -1,16 +1,35 @@
 """The forms of a pipeline: the same models check vecmill.toml, the options and the dashboard's forms."""
 
+import re
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.embedding.address import checked_address
 from pipeline.errors import InputError
 from pipeline.model import SplitterSpec
 from pipeline.schema import SYSTEM_VIEWS
+
+_USUAL = SplitterSpec()
+
+# The options that not every splitter has, and the splitters that have them.
+KINDS_OF = {
+    "prefix_headings": ("markdown", "html"),
+    "repeat_table_header": ("markdown",),
+    "join_sections": ("markdown",),
+    "separators": ("recursive",),
+    "separators_are_regex": ("recursive",),
+    "keep_separator": ("recursive",),
+    "langchain": ("recursive",),
+    "breakpoints": ("semantic",),
+    "threshold": ("semantic",),
+    "buffer": ("semantic",),
+    "min_tokens": ("semantic",),
+    "language": ("code",),
+}
 
 
 class _Form(BaseModel):
@@ -47,20 +66,114 @@ class SourceConfig(_Form):
 
 
 class SplitterConfig(_Form):
-    """How documents are cut."""
+    """How documents are cut. What is left open has the usual value of `SplitterSpec`."""
 
-    kind: Literal["markdown", "recursive"] = Field("markdown", title="Splitter")
-    max_tokens: int = Field(256, ge=8, title="Tokens a chunk, at most")
-    overlap_tokens: int = Field(0, ge=0, title="Tokens that neighbours share, at most")
-    prefix_headings: bool = Field(True, title="Embed headings with the text", description="Markdown only")
+    kind: Literal["markdown", "recursive", "semantic", "sentence", "fixed", "html", "code"] = Field(
+        "markdown", title="Splitter"
+    )
+    max_tokens: int | None = Field(
+        None,
+        ge=8,
+        title="Tokens a chunk, at most",
+        description=f"{_USUAL.max_tokens}, unless characters are the bound",
+    )
+    max_characters: int | None = Field(
+        None, ge=1, title="Characters a chunk, at most", description="In place of tokens"
+    )
+    overlap_tokens: int | None = Field(
+        None, ge=0, title="Tokens that neighbours share, at most", description="Up to half of a chunk; 0"
+    )
+    overlap_characters: int | None = Field(
+        None, ge=0, title="Characters that neighbours share, at most", description="In place of tokens"
+    )
+    prefix_headings: bool | None = Field(
+        None, title="Embed headings with the text", description="markdown, html; yes"
+    )
+    repeat_table_header: bool | None = Field(
+        None, title="Embed its header with each piece of a table", description="markdown; yes"
+    )
+    join_sections: bool | None = Field(
+        None, title="Pack small neighbouring sections together", description="markdown; no"
+    )
+    separators: tuple[str, ...] | None = Field(
+        None, min_length=1, title="Separators", description="recursive: from coarse to fine"
+    )
+    separators_are_regex: bool | None = Field(
+        None, title="Separators are regular expressions", description="recursive; no"
+    )
+    keep_separator: Literal["start", "end", "drop"] | None = Field(
+        None, title="Which piece a separator belongs to", description="recursive; start"
+    )
+    langchain: bool | None = Field(
+        None, title="Cut as LangChain does", description="recursive: where its behaviour is no bug; no"
+    )
+    breakpoints: (
+        Literal["optimal", "percentile", "standard_deviation", "interquartile", "gradient"] | None
+    ) = Field(None, title="How breaks are found", description="semantic; optimal")
+    threshold: float | None = Field(
+        None, title="Threshold of a break", description="semantic: the usual one of how breaks are found"
+    )
+    buffer: int | None = Field(
+        None,
+        ge=1,
+        title="Sentences on each side that tell a break",
+        description=f"semantic; {_USUAL.buffer}",
+    )
+    min_tokens: int | None = Field(
+        None, ge=0, title="Tokens a chunk, at least", description="semantic: smaller ones join a neighbour; 0"
+    )
+    language: str | None = Field(
+        None,
+        min_length=1,
+        title="Programming language",
+        description="code: the one that the file's name tells",
+    )
+
+    @field_validator(*KINDS_OF)
+    @classmethod
+    def _kind_uses_it(cls, value: Any, field: ValidationInfo) -> Any:
+        kinds, kind = KINDS_OF[str(field.field_name)], field.data.get("kind")
+        if value is not None and kind and kind not in kinds:
+            raise ValueError(f"an option of the splitter {' or '.join(kinds)}; this one is {kind}")
+        return value
+
+    @field_validator("max_characters", "overlap_tokens", "overlap_characters")
+    @classmethod
+    def _one_unit(cls, value: int | None, field: ValidationInfo) -> int | None:
+        if field.field_name == "max_characters":
+            if value is not None and field.data.get("max_tokens") is not None:
+                raise ValueError("chunks are bounded by tokens already, and by one unit only; leave one out")
+        elif value and "max_characters" in field.data:
+            bound = "tokens" if field.data["max_characters"] is None else "characters"
+            if not str(field.field_name).endswith(bound):
+                raise ValueError(f"the bound is in {bound}, and an overlap has the bound's unit")
+        return value
+
+    @field_validator("separators_are_regex")
+    @classmethod
+    def _separators_are_regex(cls, value: bool | None, field: ValidationInfo) -> bool | None:
+        separators = field.data.get("separators", ()) if value else ()
+        if separators is None:
+            raise ValueError("says how separators are read, and there are none; give some")
+        for separator in separators:
+            try:
+                re.compile(separator)
+            except re.error as error:
+                raise ValueError(f"{separator!r} is no regular expression: {error}") from None
+        return value
 
     @model_validator(mode="after")
     def _spec_can_be_made(self) -> "SplitterConfig":
         try:
-            SplitterSpec(**self.model_dump())
+            self.spec()
         except InputError as error:
             raise ValueError(str(error)) from error
         return self
+
+    def spec(self) -> SplitterSpec:
+        """The spec that the form means."""
+        values = self.model_dump(exclude_none=True)
+        return SplitterSpec(**{"prefix_headings": self.kind in KINDS_OF["prefix_headings"], **values})
 
 
 class EmbeddingConfig(_Form):
@@ -154,6 +267,13 @@ class PipelineConfig(_Form):
     delete_missing: bool = Field(True, title="Delete what the source no longer has")
     engine: Literal["auto", "inline", "ray"] = Field("auto", title="Engine")
     workers: int | None = Field(None, ge=1, title="Ray workers")
+
+    @field_validator("splitter", mode="before")
+    @classmethod
+    def _rows_are_plain_text(cls, splitter: Any, form: ValidationInfo) -> Any:
+        """Rows carry no Markdown unless somebody says so."""
+        rows = "source" in form.data and form.data["source"].kind == "rows"
+        return {"kind": "recursive", **splitter} if rows and isinstance(splitter, dict) else splitter
 
     @model_validator(mode="after")
     def _table_is_free(self) -> "PipelineConfig":

@@ -10,7 +10,7 @@ from pipeline import ids
 from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
-from pipeline.model import Budget, Endpoint, Job, SourceSpec, Space, SplitterSpec
+from pipeline.model import Budget, Endpoint, Job, SourceSpec, Space
 from pipeline.objects import Objects, resolved
 from pipeline.ports import Engine, EngineFactory
 from pipeline.store.log import Entry, Log
@@ -28,14 +28,15 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
     Raises InputError where a job that `pays` has no key to pay with.
     """
     live = _live(store, pipeline.table)
-    own = live.specs() if live else (DEFAULT_SPACE, _splitter(SplitterConfig(), pipeline))
+    usual = SplitterConfig(kind="recursive" if pipeline.source.kind == "rows" else "markdown")
+    own = live.specs() if live else (DEFAULT_SPACE, usual.spec())
     space = _space(pipeline.embedding) or own[0]
     return Job(
         run_id=ids.new_run_id(),
         store=resolved(store),
         table=pipeline.table,
         source=SourceSpec(**pipeline.source.model_dump()),
-        splitter=_splitter(pipeline.splitter, pipeline) if pipeline.splitter else own[1],
+        splitter=pipeline.splitter.spec() if pipeline.splitter else own[1],
         space=space,
         endpoint=make_endpoint(pipeline.embedding, space, pays=pays),
         budget=Budget(**pipeline.budget.model_dump()),
@@ -105,13 +106,3 @@ def _space(embedding: EmbeddingConfig) -> Space | None:
         embedding.document_prefix,
         embedding.query_prefix,
     )
-
-
-def _splitter(form: SplitterConfig, pipeline: PipelineConfig) -> SplitterSpec:
-    """The spec that a form means; rows carry no Markdown unless somebody says so."""
-    values = form.model_dump()
-    if pipeline.source.kind == "rows" and "kind" not in form.model_fields_set:
-        values["kind"] = "recursive"
-    if values["kind"] != "markdown":
-        values["prefix_headings"] = False
-    return SplitterSpec(**values)

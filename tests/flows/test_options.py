@@ -12,16 +12,22 @@ from flows.options import spread
 
 COMMON = {"--store", "--config", "--json", "--quiet"}
 OF_A_RUN = {
-    "--table", "--text", "--id", "--glob", "--splitter", "--max-tokens", "--overlap-tokens", "--embedding",
+    "--table", "--text", "--id", "--glob", "--embedding",
     "--base-url", "--api-key-env", "--rpm", "--tpm", "--max-in-flight", "--workers", "--engine",
     "--budget-usd", "--budget-failures", "--delete-missing", "--keep-missing",
+}  # fmt: skip
+OF_A_CUT = {
+    "--splitter", "--max-tokens", "--overlap-tokens", "--max-characters", "--overlap-characters",
+    "--separator", "--regex", "--keep-separator", "--langchain", "--prefix-headings", "--no-prefix-headings",
+    "--repeat-table-header", "--no-repeat-table-header", "--join-sections", "--breakpoints", "--threshold",
+    "--buffer", "--min-tokens", "--language",
 }  # fmt: skip
 OF_A_SEARCH = {
     "--table", "--mode", "--top-k", "--where", "--at", "--embedding", "--base-url", "--api-key-env",
 }  # fmt: skip
 COMMANDS = {
-    "ingest": OF_A_RUN | {"--batch-inputs"},
-    "plan": OF_A_RUN | {"--batch-inputs"},
+    "ingest": OF_A_RUN | OF_A_CUT | {"--batch-inputs"},
+    "plan": OF_A_RUN | OF_A_CUT | {"--batch-inputs"},
     "search": OF_A_SEARCH,
     "sql": set[str](),
     "tables": set[str](),
@@ -60,12 +66,16 @@ def test_every_option_says_what_it_is_for(command: str) -> None:
 
 @dataclass(frozen=True)
 class _Colour:
+    """How it looks."""
+
     red: Annotated[int, typer.Option()] = 0
     deep: Annotated[bool | None, typer.Option("--deep/--pale")] = None
 
 
 @dataclass(frozen=True)
 class _Size:
+    """How large it is."""
+
     wide: Annotated[str | None, typer.Option()] = None
 
 
@@ -94,3 +104,14 @@ def test_the_fields_of_a_group_are_options_and_reach_the_command_as_the_group() 
 
 def test_what_is_not_given_has_the_default_of_its_field() -> None:
     assert _called(["fence"]) == ("fence", _Colour(0, None), _Size(None), 1)
+
+
+def test_help_shows_a_groups_options_under_what_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        app(["plan", "--help"], prog_name="vecmill")
+    shown = capsys.readouterr().out
+    panel = shown[shown.index("How documents are cut into chunks") :]
+    assert "--max-characters" in panel.partition("╰")[0]
+    assert "--table" not in panel.partition("╰")[0]

@@ -1,14 +1,15 @@
 """From a command's words to the form of a pipeline."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from flows.options import Common, Rows, Run
-from flows.request import load, requested
-from infra.config import Config, PipelineConfig
+from flows.options import Common, Cut, Rows, Run
+from flows.request import load, requested, splitter_form
+from infra.config import Config, PipelineConfig, SplitterConfig
 from pipeline.errors import InputError, UsageError
 
 DECLARED = {
@@ -22,12 +23,18 @@ DECLARED = {
 CONFIG = Config.model_validate({"pipelines": {"docs": DECLARED}})
 
 
-def _declared(run: Run | None = None, rows: Rows | None = None) -> PipelineConfig:
-    return requested("docs", run or Run(), rows or Rows(), CONFIG)
+def _declared(*groups: Run | Cut | Rows) -> PipelineConfig:
+    return requested("docs", *_groups(*groups), CONFIG)
 
 
-def _in_place(source: str, run: Run | None = None, rows: Rows | None = None) -> PipelineConfig:
-    return requested(source, replace(run or Run(), table="t"), rows or Rows(), CONFIG)
+def _in_place(source: str, *groups: Run | Cut | Rows) -> PipelineConfig:
+    run, cut, rows = _groups(*groups)
+    return requested(source, replace(run, table="t"), cut, rows, CONFIG)
+
+
+def _groups(*given: Run | Cut | Rows) -> tuple[Run, Cut, Rows]:
+    groups = {type(group): group for group in (Run(), Cut(), Rows(), *given)}
+    return cast("tuple[Run, Cut, Rows]", (groups[Run], groups[Cut], groups[Rows]))
 
 
 def test_a_pipeline_is_taken_as_it_is_declared() -> None:
@@ -42,9 +49,6 @@ def test_a_source_in_place_has_every_default() -> None:
 @pytest.mark.parametrize(
     ("option", "form", "field"),
     [
-        ({"splitter": "markdown"}, "splitter", "kind"),
-        ({"max_tokens": 64}, "splitter", "max_tokens"),
-        ({"overlap_tokens": 8}, "splitter", "overlap_tokens"),
         ({"base_url": "http://x/v1"}, "embedding", "base_url"),
         ({"api_key_env": "KEY"}, "embedding", "api_key_env"),
         ({"rpm": 7}, "embedding", "rpm"),
@@ -67,8 +71,60 @@ def test_an_option_has_the_last_word_over_its_field_and_touches_no_other(
     assert _declared(Run(**option)).model_dump() == expected
 
 
+@pytest.mark.parametrize(
+    ("option", "field", "value"),
+    [
+        ({"splitter": "sentence"}, "kind", "sentence"),
+        ({"max_tokens": 64}, "max_tokens", 64),
+        ({"overlap_tokens": 8}, "overlap_tokens", 8),
+        ({"separator": ["\\n\\n", "。"]}, "separators", ("\n\n", "。")),
+        ({"keep_separator": "drop"}, "keep_separator", "drop"),
+        ({"langchain": True}, "langchain", True),
+    ],
+)
+def test_an_option_of_a_cut_has_the_last_word(option: dict[str, Any], field: str, value: object) -> None:
+    expected = CONFIG.pipelines["docs"].model_dump()
+    expected["splitter"][field] = value
+    assert _declared(Cut(**option)).model_dump() == expected
+
+
+def test_another_unit_takes_the_declared_bounds_place() -> None:
+    declared = {**DECLARED, "splitter": {"max_tokens": 100, "overlap_tokens": 10}}
+    config = Config.model_validate({"pipelines": {"docs": declared}})
+    splitter = requested("docs", Run(), Cut(max_characters=500), Rows(), config).splitter
+    assert splitter == SplitterConfig(max_characters=500)
+
+
+def test_another_splitter_goes_without_the_options_of_the_declared_one() -> None:
+    declared = {**DECLARED, "splitter": {"kind": "markdown", "max_tokens": 100, "join_sections": True}}
+    config = Config.model_validate({"pipelines": {"docs": declared}})
+    splitter = requested("docs", Run(), Cut(splitter="fixed"), Rows(), config).splitter
+    assert splitter == SplitterConfig(kind="fixed", max_tokens=100)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (r"\n\n", "\n\n"),
+        (r"\t|\r|\f|\v|\0", "\t|\r|\f|\v|\0"),
+        (r"\x2c\u3002", ",。"),
+        (r"\\n", r"\n"),
+        (r"\section", r"\section"),
+        ("\\", "\\"),
+        ("", ""),
+    ],
+)
+def test_escapes_of_a_separator_are_understood_and_other_backslashes_stay(written: str, meant: str) -> None:
+    assert splitter_form(Cut(splitter="recursive", separator=[written]), {}).separators == (meant,)
+
+
+def test_escapes_of_an_expression_are_left_to_it() -> None:
+    form = splitter_form(Cut(splitter="recursive", separator=[r"\n(?=第\d)"], regex=True), {})
+    assert form.separators == (r"\n(?=第\d)",)
+
+
 def test_the_glob_of_the_command_replaces_the_pipelines() -> None:
-    assert _declared(rows=Rows(glob="*.txt")).source.glob == "*.txt"
+    assert _declared(Rows(glob="*.txt")).source.glob == "*.txt"
 
 
 def test_an_embedding_replaces_the_space_and_keeps_how_it_is_reached() -> None:
@@ -88,20 +144,20 @@ def test_an_embedding_replaces_the_space_and_keeps_how_it_is_reached() -> None:
     ],
 )
 def test_rows_are_meant_by_the_name_or_by_the_options(source: str, rows: Rows, kind: str) -> None:
-    form = _in_place(source, rows=rows).source
+    form = _in_place(source, rows).source
     assert (form.kind, form.uri, form.text, form.id) == (kind, source, rows.text, rows.id)
 
 
 @pytest.mark.parametrize("rows", [Rows(), Rows(text="body"), Rows(id="key")])
 def test_rows_without_a_text_and_an_id_are_a_usage_error(rows: Rows) -> None:
     with pytest.raises(UsageError, match=r"rows need --text .* and --id"):
-        _in_place("a.jsonl", rows=rows)
+        _in_place("a.jsonl", rows)
 
 
 @pytest.mark.parametrize("name", ["dosc", "./docs", "山"])
 def test_a_source_in_place_needs_a_table(name: str) -> None:
     with pytest.raises(UsageError) as raised:
-        requested(name, Run(), Rows(), CONFIG)
+        requested(name, Run(), Cut(), Rows(), CONFIG)
     assert str(raised.value) == (
         f"'{name}' is no pipeline of vecmill.toml; with a source in place, name a --table"
     )
@@ -111,34 +167,93 @@ def test_a_source_in_place_needs_a_table(name: str) -> None:
     ("run", "said"),
     [
         (Run(rpm=0), "--rpm is 0: Input should be greater than or equal to 1"),
-        (Run(splitter="semantic"), "--splitter is 'semantic': Input should be 'markdown' or 'recursive'"),
         (Run(engine="spark"), "--engine is 'spark': Input should be 'auto', 'inline' or 'ray'"),
         (Run(embedding="cohere/x@3"), "--embedding is 'cohere': Input should be 'local' or 'openai'"),
         (Run(budget_usd=-1.0), "--budget-usd is -1.0: Input should be greater than or equal to 0"),
-        (Run(max_tokens=4), "--max-tokens is 4: Input should be greater than or equal to 8"),
-        (
-            Run(max_tokens=64, overlap_tokens=40),
-            "splitter: overlap_tokens is 40; it must lie between 0 and half of max_tokens (32)",
-        ),
         (Run(workers=0), "--workers is 0: Input should be greater than or equal to 1"),
     ],
 )
 def test_a_wrong_option_is_called_by_its_name_on_the_command_line(run: Run, said: str) -> None:
-    for make in (_in_place, lambda _, run: _declared(run)):
+    makers: tuple[Callable[[], object], ...] = (lambda: _in_place("folder", run), lambda: _declared(run))
+    for make in makers:
         with pytest.raises(UsageError) as raised:
-            make("folder", run)
+            make()
+        assert str(raised.value) == said
+
+
+@pytest.mark.parametrize(
+    ("cut", "said"),
+    [
+        (
+            Cut(splitter="magic"),
+            "--splitter is 'magic': Input should be 'markdown', 'recursive', 'semantic', 'sentence', "
+            "'fixed', 'html' or 'code'",
+        ),
+        (Cut(max_tokens=4), "--max-tokens is 4: Input should be greater than or equal to 8"),
+        (
+            Cut(max_tokens=64, overlap_tokens=40),
+            "splitter: overlap_tokens is 40; it must lie between 0 and half of max_tokens (32)",
+        ),
+        (
+            Cut(max_tokens=64, max_characters=100),
+            "--max-characters: chunks are bounded by tokens already, and by one unit only; leave one out",
+        ),
+        (
+            Cut(max_characters=100, overlap_tokens=8),
+            "--overlap-tokens: the bound is in characters, and an overlap has the bound's unit",
+        ),
+        (
+            Cut(overlap_characters=8),
+            "--overlap-characters: the bound is in tokens, and an overlap has the bound's unit",
+        ),
+        (
+            Cut(splitter="fixed", join_sections=True),
+            "--join-sections: an option of the splitter markdown; this one is fixed",
+        ),
+        (
+            Cut(splitter="code", prefix_headings=True),
+            "--prefix-headings: an option of the splitter markdown or html; this one is code",
+        ),
+        (
+            Cut(splitter="markdown", separator=["。"]),
+            "--separator: an option of the splitter recursive; this one is markdown",
+        ),
+        (
+            Cut(splitter="recursive", separator=["a", "b(c"], regex=True),
+            "--regex: 'b(c' is no regular expression: missing ), unterminated subpattern at position 1",
+        ),
+        (
+            Cut(splitter="recursive", regex=True),
+            "--regex: says how separators are read, and there are none; give some",
+        ),
+        (
+            Cut(splitter="recursive", keep_separator="both"),
+            "--keep-separator is 'both': Input should be 'start', 'end' or 'drop'",
+        ),
+        (Cut(splitter="semantic", buffer=0), "--buffer is 0: Input should be greater than or equal to 1"),
+        (
+            Cut(splitter="semantic", breakpoints="percentile", threshold=101),
+            "splitter: the threshold is 101; for percentile it is a percentile, from 0 to 100",
+        ),
+    ],
+)
+def test_a_wrong_cut_is_refused_for_a_run_and_for_a_file(cut: Cut, said: str) -> None:
+    makers: tuple[Callable[[], object], ...] = (lambda: _in_place("a", cut), lambda: splitter_form(cut, {}))
+    for make in makers:
+        with pytest.raises(UsageError) as raised:
+            make()
         assert str(raised.value) == said
 
 
 @pytest.mark.parametrize("table", ["a/b", "..", "資料"])
 def test_a_wrong_table_is_a_usage_error(table: str) -> None:
     with pytest.raises(UsageError, match=f"--table is '{table}'"):
-        requested("folder", Run(table=table), Rows(), CONFIG)
+        requested("folder", Run(table=table), Cut(), Rows(), CONFIG)
 
 
 def test_a_table_named_like_a_view_of_the_stores_own_is_a_usage_error() -> None:
     with pytest.raises(UsageError) as raised:
-        requested("folder", Run(table="runs"), Rows(), CONFIG)
+        requested("folder", Run(table="runs"), Cut(), Rows(), CONFIG)
     said = "'runs' is the name of a view of vecmill's own; name the table otherwise"
     assert str(raised.value) == said
 

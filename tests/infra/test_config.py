@@ -1,11 +1,14 @@
 """The forms of a pipeline."""
 
-from typing import Any
+import tomllib
+from dataclasses import fields
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
 from infra.config import (
+    KINDS_OF,
     BudgetConfig,
     Config,
     EmbeddingConfig,
@@ -47,7 +50,16 @@ def test_a_table_and_a_source_are_all_that_a_pipeline_needs() -> None:
         ({"splitter": {"max_tokens": 7}}, ["splitter.max_tokens"]),
         ({"splitter": {"max_tokens": "many"}}, ["splitter.max_tokens"]),
         ({"splitter": {"max_tokens": 100, "overlap_tokens": 51}}, ["splitter"]),
-        ({"splitter": {"kind": "semantic"}}, ["splitter.kind"]),
+        ({"splitter": {"kind": "magic"}}, ["splitter.kind"]),
+        ({"splitter": {"max_tokens": 100, "max_characters": 400}}, ["splitter.max_characters"]),
+        ({"splitter": {"max_tokens": 100, "overlap_characters": 4}}, ["splitter.overlap_characters"]),
+        ({"splitter": {"max_characters": 100, "overlap_tokens": 4}}, ["splitter.overlap_tokens"]),
+        ({"splitter": {"max_characters": 100, "overlap_characters": 51}}, ["splitter"]),
+        ({"splitter": {"kind": "recursive", "separators": ["("], "separators_are_regex": True}},
+         ["splitter.separators_are_regex"]),
+        ({"splitter": {"kind": "recursive", "separators": []}}, ["splitter.separators"]),
+        ({"splitter": {"kind": "semantic", "breakpoints": "magic"}}, ["splitter.breakpoints"]),
+        ({"splitter": {"kind": "semantic", "max_tokens": 64, "min_tokens": 33}}, ["splitter"]),
         ({"embedding": {"model": "m"}}, ["embedding"]),
         ({"embedding": {"provider": "cohere", "model": "m", "dimensions": 3}}, ["embedding.provider"]),
         ({"embedding": {"rpm": 0, "max_in_flight": 0}}, ["embedding.rpm", "embedding.max_in_flight"]),
@@ -88,8 +100,57 @@ def test_half_of_the_chunk_may_overlap_and_no_more() -> None:
         SplitterConfig(max_tokens=100, overlap_tokens=51)
 
 
+GIVEN: dict[str, Any] = {
+    "prefix_headings": True, "repeat_table_header": True, "join_sections": False, "separators": ["。"],
+    "separators_are_regex": False, "keep_separator": "start", "langchain": False, "breakpoints": "gradient",
+    "threshold": 90.0, "buffer": 3, "min_tokens": 8, "language": "python",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", get_args(SplitterConfig.model_fields["kind"].annotation))
+def test_a_splitter_takes_its_own_options_and_refuses_those_of_others_by_their_names(kind: str) -> None:
+    taken = [name for name in GIVEN if kind in KINDS_OF[name]]
+    spec = SplitterConfig.model_validate({"kind": kind, **{name: GIVEN[name] for name in taken}}).spec()
+    assert {name: getattr(spec, name) for name in taken} == {
+        name: tuple(value) if isinstance(value, list) else value for name in taken for value in [GIVEN[name]]
+    }
+    assert _wrong({"splitter": {"kind": kind, **GIVEN}}) == [
+        f"splitter.{name}" for name in SplitterConfig.model_fields if name in GIVEN and name not in taken
+    ]
+
+
+def test_options_that_only_some_splitters_have_are_all_tested() -> None:
+    assert set(GIVEN) == set(KINDS_OF)
+    assert set(KINDS_OF) <= set(SplitterConfig.model_fields)
+    assert set(SplitterConfig.model_fields) == {field.name for field in fields(SplitterSpec)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefixed"), [("markdown", True), ("html", True), ("recursive", False), ("semantic", False)]
+)
+def test_headings_are_embedded_where_there_are_some(kind: str, prefixed: bool) -> None:
+    assert SplitterConfig.model_validate({"kind": kind}).spec().prefix_headings is prefixed
+
+
+def test_rows_are_cut_as_plain_text_unless_a_splitter_is_named() -> None:
+    rows = {"kind": "rows", "uri": "a.csv", "text": "body", "id": "key"}
+    for named, kind in (({"max_tokens": 64}, "recursive"), ({"kind": "markdown"}, "markdown")):
+        pipeline = PipelineConfig.model_validate({"table": "t", "source": rows, "splitter": named})
+        assert pipeline.splitter
+        assert pipeline.splitter.kind == kind
+        assert PipelineConfig.model_validate_json(pipeline.model_dump_json()) == pipeline
+
+
+def test_a_splitter_is_written_in_toml_as_it_reads() -> None:
+    written = """splitter = { kind = "recursive", max_characters = 1000, separators = ["\\n\\n", "。"] }"""
+    form = SplitterConfig.model_validate(tomllib.loads(written)["splitter"])
+    assert form.spec() == SplitterSpec(
+        "recursive", max_characters=1000, separators=("\n\n", "。"), prefix_headings=False
+    )
+
+
 def test_the_forms_defaults_are_those_of_the_model() -> None:
-    assert SplitterSpec(**SplitterConfig().model_dump()) == SplitterSpec()
+    assert SplitterConfig().spec() == SplitterSpec()
     assert Budget(**BudgetConfig().model_dump()) == Budget()
     embedding = EmbeddingConfig().model_dump()
     for name in ("rpm", "tpm", "max_in_flight", "batch_inputs", "timeout", "patience"):
