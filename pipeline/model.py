@@ -298,11 +298,27 @@ class ChunkCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """So much to embed."""
+
+    texts: int
+    tokens: int
+    requests: int
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.texts + other.texts, self.tokens + other.tokens, self.requests + other.requests)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What has to be embedded, and what that costs; exact before anything is paid."""
+    """What has to be embedded, and what that costs; exact before anything is paid.
+
+    But for the semantic splitter while vectors of sentences are missing: which chunks there will be is not
+    known then, and what is to be embedded, and costs, is what it can come to at most.
+    """
 
     documents: DocumentCounts
-    chunks: ChunkCounts
+    chunks: ChunkCounts  # not known, and all 0, where there are `rounds`
     texts: int  # distinct texts to embed
     tokens: int  # of those texts
     requests: int
@@ -310,18 +326,24 @@ class Plan:
     cost_usd: float | None  # None where the model's price is not known
     seconds_at_quota: float | None  # None where no quota is known
     over_budget: bool
+    rounds: tuple[Amount, Amount] | None = None  # where not all is known: of sentences, and of chunks at most
 
     def record(self) -> dict[str, Any]:
-        """The plan as JSON."""
-        return {
+        """The plan as JSON; `rounds` is there where the plan is not exact, and counts of chunks are null."""
+        chunks = asdict(self.chunks)
+        values = {
             "documents": asdict(self.documents),
-            "chunks": asdict(self.chunks),
+            "chunks": dict.fromkeys(chunks) if self.rounds else chunks,
             "to_embed": {"texts": self.texts, "tokens": self.tokens, "requests": self.requests},
             "cache_hits": self.cache_hits,
             "cost_usd": self.cost_usd,
             "seconds_at_quota": self.seconds_at_quota,
             "over_budget": self.over_budget,
         }
+        if self.rounds:
+            exactly, at_most = map(asdict, self.rounds)
+            values["rounds"] = {"sentences": exactly, "chunks_at_most": at_most}
+        return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipeline.cache import VectorCache
@@ -18,9 +18,10 @@ from pipeline.spool import Spool
 from pipeline.stages.assemble import assemble
 from pipeline.stages.context import Context
 from pipeline.stages.diff import diff, list_documents
-from pipeline.stages.embed import embed
-from pipeline.stages.plan import plan
+from pipeline.stages.embed import embed, embed_sentences
+from pipeline.stages.plan import plan, plan_sentences
 from pipeline.stages.publish import publish
+from pipeline.stages.sentences import sentences
 from pipeline.stages.split import split
 from pipeline.stages.validate import validate
 from pipeline.staging import Staging, replaced_documents
@@ -115,7 +116,14 @@ def plan_only(job: Job, progress: Progress = silent) -> Plan:
             store = aside
         context = _context(job, store, aside, progress)
         list_documents(context)
-        return plan(context, split(context, diff(context)))
+        found, known = diff(context), 0
+        if job.splitter.kind == "semantic":
+            first = plan_sentences(context, sentences(context, found))
+            if first.rounds:
+                return first
+            known = first.cache_hits
+        made = plan(context, split(context, found))
+        return replace(made, cache_hits=made.cache_hits + known)
 
 
 def _context(job: Job, store: Objects, aside: Objects, progress: Progress) -> Context:
@@ -141,26 +149,30 @@ def _check_specs(job: Job, space: Any, splitter: Any) -> None:
 
 def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Spent) -> Report | None:
     """One round through the stages; None where another run's publish made it void."""
+    paid, known = spent.outcome.texts, 0
     with spent.on("list"):
         runner(list_documents, context)
         documents = runner(diff, context)
-    with spent.on("split"):
-        documents = runner(split, context, documents)
     with spent.on("plan"):
         _take_in_leftovers(context)
-        planned = runner(plan, context, documents)
-    _check_budget(context.job, planned, spent)
-    hits = max(0, planned.cache_hits - spent.outcome.texts)  # what an earlier round paid is no hit
+    with _Engine(engines) as engine:
+        if context.job.splitter.kind == "semantic":
+            known = _embed_sentences(context, documents, engine, runner, spent)
+        with spent.on("split"):
+            documents = runner(split, context, documents)
+        with spent.on("plan"):
+            planned = runner(plan, context, documents)
+        _check_budget(context.job, planned, spent)
+        idle = _nothing_to_do(context)
+        rows = 0 if idle else _prepare(context, planned, engine, runner, spent)
     published = None
-    if not _nothing_to_do(context):
-        with engines(planned.texts) as engine:
-            rows = _prepare(context, planned, engine, runner, spent)
-        # Where every staged chunk is a dead letter and none takes another's place, nothing has changed.
-        if rows or planned.chunks.unchanged or planned.chunks.deleted:
-            with spent.on("publish"):
-                published = runner(publish, context, documents)
-            if published is None:
-                return None
+    # Where every staged chunk is a dead letter and none takes another's place, nothing has changed.
+    if not idle and (rows or planned.chunks.unchanged or planned.chunks.deleted):
+        with spent.on("publish"):
+            published = runner(publish, context, documents)
+        if published is None:
+            return None
+    known = max(0, known + planned.cache_hits - paid)  # what an earlier round paid is no hit
     return Report(
         run_id=context.job.run_id,
         table=context.job.table,
@@ -168,10 +180,46 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Sp
         published=published is not None,
         documents=documents,
         chunks=published.chunks if published else ChunkCounts(),
-        embedding=_embedding(context.job, spent.outcome, hits),
+        embedding=_embedding(context.job, spent.outcome, known),
         cost_usd=usd(context.job.space, spent.outcome.tokens),
         seconds=spent.clock(),
     )
+
+
+class _Engine:
+    """Opens the run's engine where texts are first to be embedded, and closes it in the end."""
+
+    def __init__(self, factory: EngineFactory) -> None:
+        self._factory = factory
+        self._stack = ExitStack()
+        self._opened: Engine | None = None
+
+    def __enter__(self) -> "_Engine":
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._stack.__exit__(*raised)
+
+    def __call__(self, texts: int) -> Engine:
+        """The engine; it is opened for so many texts."""
+        if self._opened is None:
+            self._opened = self._stack.enter_context(self._factory(texts))
+        return self._opened
+
+
+def _embed_sentences(
+    context: Context, found: DocumentCounts, engine: _Engine, runner: Runner, spent: _Spent
+) -> int:
+    """The semantic splitter's own round; gives how many sentences' vectors were known already."""
+    with spent.on("split"):
+        documents = runner(sentences, context, found)
+    with spent.on("plan"):
+        planned = runner(plan_sentences, context, documents)
+    _check_budget(context.job, planned, spent)
+    if planned.rounds:
+        with spent.on("embed"):
+            spent.outcome += runner(embed_sentences, context, planned, engine(planned.texts))
+    return planned.cache_hits
 
 
 def _check_budget(job: Job, planned: Plan, spent: _Spent) -> None:
@@ -182,18 +230,20 @@ def _check_budget(job: Job, planned: Plan, spent: _Spent) -> None:
     if planned.cost_usd + paid > job.budget.usd:
         before = f"{paid:.6f} USD was paid before" if paid else "nothing was paid"
         raise OverBudget(
-            f"{planned.texts} texts ({planned.tokens} tokens) cost {planned.cost_usd:.6f} USD, the budget is "
+            f"{'at most ' if planned.rounds else ''}{planned.texts} texts ({planned.tokens} tokens) cost "
+            f"{planned.cost_usd:.6f} USD, the budget is "
             f"{job.budget.usd:.6f} USD; {before}. Raise --budget-usd, or ingest less"
         )
 
 
-def _prepare(context: Context, planned: Plan, engine: Engine, runner: Runner, spent: _Spent) -> int:
+def _prepare(context: Context, planned: Plan, engine: _Engine, runner: Runner, spent: _Spent) -> int:
     """Embed, and stage what can be published; gives the number of rows staged."""
     with spent.on("embed"):
+        opened = engine(planned.texts)
         if planned.texts:
-            spent.outcome += runner(embed, context, planned, engine)
+            spent.outcome += runner(embed, context, planned, opened)
     with spent.on("assemble"):
-        rows = runner(assemble, context, engine)
+        rows = runner(assemble, context, opened)
         runner(validate, context)
     return rows
 

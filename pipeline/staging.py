@@ -12,6 +12,7 @@ from pipeline.model import DeadLetter
 from pipeline.objects import Objects
 
 RECORD = "run"  # the JSON document that says how the run goes
+EXCERPT = 200  # characters of a dead letter's text
 
 
 class Staging:
@@ -78,9 +79,13 @@ class Staging:
         ]
 
     def dead_hashes(self) -> pa.Array:
-        """The text_hash of each chunk that is a dead letter."""
-        hashes = (letter["text_hash"] for letter in self.dead_letters())
-        return pa.array([text_hash for text_hash in hashes if text_hash], pa.string())
+        """The text_hash of each staged chunk that is a dead letter."""
+        letters = self.read_json("dead-letters/embed") or ()
+        return pa.array([letter["text_hash"] for letter in letters], pa.string())
+
+    def dead_chunks(self) -> int:
+        """The number of chunks that are dead letters: those that were too long to be staged, too."""
+        return sum(bool(letter["text_hash"]) for letter in self.dead_letters())
 
 
 class ShardWriter:

@@ -40,30 +40,19 @@ class SemanticSplitter:
 
     def split(self, text: str) -> list[Chunk]:
         """Cut a text; each of its characters is embedded once, in the sentence that holds it."""
-        return self.join(text, self.sentences(text))
-
-    def sentences(self, text: str) -> list[Chunk]:
-        """The sentences of a text; one that exceeds the bound is cut like any other text."""
-        found: list[Chunk] = []
-        long: list[Section] = []
-        spans = _spans(plain_lines(text))
-        while batch := list(islice(spans, _AT_ONCE)):
-            counts = self.counter.count([text[start:end] for start, end in batch])
-            for (start, end), tokens in zip(batch, counts, strict=True):
-                size = tokens if self.spec.max_characters is None else end - start
-                if size > self.spec.bound:
-                    long.append(Section(start, end))
-                else:
-                    found.append(Chunk(start, end, tokens))
-        if long:
-            spec = replace(self.spec, overlap_tokens=0, overlap_characters=0)
-            found = sorted([*found, *chunk_sections(text, long, spec, self.counter)], key=attrgetter("start"))
-        return found
+        return self.join(text, sentences_of(text, self.spec, self.counter))
 
     def join(self, text: str, sentences: Sequence[Chunk]) -> list[Chunk]:
         """Join a text's sentences to chunks."""
-        sections = [Section(segment[0].start, segment[-1].end) for segment in self._segments(text, sentences)]
-        return chunk_sections(text, sections, self.spec, self.counter)
+        alone: list[Chunk] = []
+        sections: list[Section] = []
+        for segment in self._segments(text, sentences):
+            if len(segment) == 1:
+                alone.append(segment[0])  # it is counted, and keeps to the bound
+            else:
+                sections.append(Section(segment[0].start, segment[-1].end))
+        joined = chunk_sections(text, sections, self.spec, self.counter) if sections else []
+        return sorted([*alone, *joined], key=attrgetter("start"))
 
     def _segments(self, text: str, sentences: Sequence[Chunk]) -> Iterator[Sequence[Chunk]]:
         """Stretch by stretch: the last segment of one is segmented again with the next."""
@@ -84,6 +73,25 @@ class SemanticSplitter:
         """The first sentence of each segment."""
         first, units = _units(text, sentences, vectors, self.spec)
         return [first[unit] for unit in segments(units, self.spec)]
+
+
+def sentences_of(text: str, spec: SplitterSpec, counter: TokenCounter) -> list[Chunk]:
+    """The sentences of a text; one that exceeds the bound is cut like any other text."""
+    found: list[Chunk] = []
+    long: list[Section] = []
+    spans = _spans(plain_lines(text))
+    while batch := list(islice(spans, _AT_ONCE)):
+        counts = counter.count([text[start:end] for start, end in batch])
+        for (start, end), tokens in zip(batch, counts, strict=True):
+            size = tokens if spec.max_characters is None else end - start
+            if size > spec.bound:
+                long.append(Section(start, end))
+            else:
+                found.append(Chunk(start, end, tokens))
+    if long:
+        bare = replace(spec, overlap_tokens=0, overlap_characters=0)
+        found = sorted([*found, *chunk_sections(text, long, bare, counter)], key=attrgetter("start"))
+    return found
 
 
 def _spans(scan: str) -> Iterator[tuple[int, int]]:

@@ -104,4 +104,4 @@ def _chunks(context: Context, replaced: pa.Array) -> ChunkCounts:
         kept = pc.sum(pc.is_in(alive["chunk_id"], value_set=replaced)).as_py() or 0
         unchanged += kept
         inserted += len(alive) - kept
-    return ChunkCounts(inserted, unchanged, len(replaced) - unchanged, len(dead))
+    return ChunkCounts(inserted, unchanged, len(replaced) - unchanged, context.staging.dead_chunks())

@@ -1,45 +1,81 @@
 """split: reads what is new or changed, and stages its chunks."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipeline import ids, schema
-from pipeline.embedding import limits
-from pipeline.errors import InputError
-from pipeline.model import DeadLetter, Document, DocumentCounts, Job, Listed
-from pipeline.sources import open_source
+from pipeline.model import Chunk, DeadLetter, Document, DocumentCounts
 from pipeline.splitting import make
+from pipeline.splitting.semantic import SemanticSplitter, sentences_of
 from pipeline.stages.context import Context
-from pipeline.staging import ShardWriter
-from pipeline.tokens import counter_for
+from pipeline.stages.cutting import Measure, Row, cut_documents
+from pipeline.stages.recall import Recall
+from pipeline.staging import EXCERPT, ShardWriter
 
 CHUNKS = "chunks"
+
+_RECALLED = 4096  # sentences whose vectors are looked up at once
+
+
+def split(context: Context, found: DocumentCounts) -> DocumentCounts:
+    """Stage the chunks of documents whose content is new; gives the counts as reading corrects them."""
+    cutter = Cutter(context, Measure.of(context.job))
+    writer = ShardWriter(context.staging, CHUNKS, schema.STAGED)
+    counts, touched = cut_documents(context, found, cutter.cut, writer)
+    context.staging.write_table("touched", pa.table({"doc_id": touched}, schema=schema.DOCUMENT_IDS))
+    context.staging.write_json("chunks", {"rows": writer.written})
+    return counts
 
 
 @dataclass(frozen=True, slots=True)
 class Cutter:
     """Turns documents into rows of staged chunks."""
 
-    job: Job
+    context: Context
+    measure: Measure
 
-    def rows(self, document: Document) -> Iterator[dict[str, Any]]:
-        """The document's chunks in the staged schema."""
-        counter, spec, space = counter_for(self.job.space), self.job.splitter, self.job.space
-        lead = space.document_prefix
-        lead_tokens = counter.count([lead])[0] if lead else 0
-        room = spec.max_tokens - lead_tokens
-        overlap = min(spec.overlap_tokens, room // 2)
-        splitter = make(replace(spec, max_tokens=room, overlap_tokens=overlap), counter)
+    def cut(self, documents: Iterator[Document]) -> Iterator[tuple[Document, Iterable[Row | DeadLetter]]]:
+        """The rows of each document's chunks."""
+        semantic = self.context.job.splitter.kind == "semantic"
+        for document, chunks in self._joined(documents) if semantic else self._split(documents):
+            yield document, self._rows(document, chunks)
+
+    def _split(self, documents: Iterator[Document]) -> Iterator[tuple[Document, list[Chunk]]]:
+        splitter = make(self.measure.spec, self.measure.counter)
+        for document in documents:
+            yield document, splitter.split(document.text)
+
+    def _joined(self, documents: Iterator[Document]) -> Iterator[tuple[Document, list[Chunk]]]:
+        """Split by the vectors of sentences, which are looked up for many small documents at once."""
+        spec, counter, recall = self.measure.spec, self.measure.counter, Recall(self.context)
+        splitter = SemanticSplitter(spec, counter, recall)
+        found = ((document, sentences_of(document.text, spec, counter)) for document in documents)
+        for batch in _batches(found):
+            if len(batch) > 1:
+                recall.load(document.text[one.start : one.end] for document, found in batch for one in found)
+            for document, sentences in batch:
+                yield document, splitter.join(document.text, sentences)
+
+    def _rows(self, document: Document, chunks: list[Chunk]) -> Iterator[Row | DeadLetter]:
+        job, measure, text = self.context.job, self.measure, document.text
         doc_hash, seen = document.content_hash, Counter[str]()
-        for ordinal, chunk in enumerate(splitter.split(document.text)):
-            embedded = lead + chunk.embedded(document.text)
+        for ordinal, (chunk, tokens) in enumerate(zip(chunks, measure.counts(chunks, text), strict=True)):
+            embedded = measure.lead + chunk.embedded(text)
             text_hash = ids.digest(embedded)
+            if tokens > measure.longest:
+                reason = (
+                    f"a chunk of {tokens} tokens: {job.space.name} takes at most {measure.longest} a text"
+                )
+                excerpt = text[chunk.start : min(chunk.end, chunk.start + EXCERPT)]
+                yield DeadLetter(document.doc_id, document.uri, "split", reason, excerpt, text_hash)
+                continue
             yield {
-                "chunk_id": ids.chunk_id(document.doc_id, spec.fingerprint, text_hash, seen[text_hash]),
+                "chunk_id": ids.chunk_id(
+                    document.doc_id, job.splitter.fingerprint, text_hash, seen[text_hash]
+                ),
                 "doc_id": document.doc_id,
                 "uri": document.uri,
                 "doc_hash": doc_hash,
@@ -48,57 +84,27 @@ class Cutter:
                 "start": chunk.start,
                 "end": chunk.end,
                 "heading_path": list(chunk.heading_path),
-                "text": document.text[chunk.start : chunk.end],
+                "text": text[chunk.start : chunk.end],
                 "text_hash": text_hash,
-                "tokens": chunk.tokens + lead_tokens,
+                "tokens": tokens,
                 "metadata": document.metadata,
-                "prefix": lead + chunk.prefix,
+                "prefix": measure.lead + chunk.prefix,
             }
             seen[text_hash] += 1
 
 
-def split(context: Context, found: DocumentCounts) -> DocumentCounts:
-    """Stage the chunks of documents whose content is new; gives the counts as reading corrects them."""
-    _check_bound(context.job)
-    changes = context.staging.read_table("changes").to_pylist()
-    known = {row["doc_id"]: row for row in changes}
-    listed = (Listed(row["doc_id"], row["uri"], row["token"]) for row in changes)
-    writer = ShardWriter(context.staging, CHUNKS, schema.STAGED)
-    cutter, letters, touched = Cutter(context.job), [], []
-    new = changed = 0
-    for done, document in enumerate(open_source(context.job.source).read(listed), start=1):
-        context.progress("split", done, len(changes))
-        if isinstance(document, DeadLetter):
-            letters.append(document)
-            continue
-        before = known[document.doc_id]
-        if (before["known_hash"], before["known_uri"]) == (document.content_hash, document.uri):
-            continue
-        rows, is_new = list(cutter.rows(document)), before["known_hash"] is None
-        if is_new and not rows:
-            continue  # an empty document: a table has nothing to hold of it
-        new, changed = new + is_new, changed + (not is_new)
-        touched.append(document.doc_id)
-        for row in rows:
-            writer.add(row)
-    writer.flush()
-    context.staging.bury("split", letters)
-    context.staging.write_table("touched", pa.table({"doc_id": touched}, schema=schema.DOCUMENT_IDS))
-    context.staging.write_json("chunks", {"rows": writer.written})
-    context.check_failures()
-    return replace(
-        found,
-        new=new,
-        changed=changed,
-        unchanged=found.unchanged + found.new + found.changed - new - changed - len(letters),
-        failed=found.failed + len(letters),
-    )
+_Sentences = tuple[Document, list[Chunk]]
 
 
-def _check_bound(job: Job) -> None:
-    longest = limits(job.space).tokens_an_input
-    if job.splitter.max_tokens > longest:
-        raise InputError(
-            f"max_tokens is {job.splitter.max_tokens}, "
-            f"but {job.space.name} takes at most {longest} tokens a text"
-        )
+def _batches(documents: Iterable[_Sentences]) -> Iterator[list[_Sentences]]:
+    """Take documents together up to so many sentences; one that has more stands alone."""
+    batch: list[_Sentences] = []
+    count = 0
+    for document, sentences in documents:
+        if batch and count + len(sentences) > _RECALLED:
+            yield batch
+            batch, count = [], 0
+        batch.append((document, sentences))
+        count += len(sentences)
+    if batch:
+        yield batch
