@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
 from pipeline.splitting.prose import SECTIONS, plain_lines
-from pipeline.splitting.sections import Section, Span, chunk_sections, span_sections
+from pipeline.splitting.sections import Section, chunk_sections, span_sections
 from pipeline.splitting.structure import Heading, Whole, read_structure, title_of
+from pipeline.splitting.windows import Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ _SENTENCE = re.compile(
     r"|(?<=[。！？｡．])(?<!．(?=[0-9０-９]))[。！？｡．]*+[」』）〉》】〕］｝”’)\]]*+\s*+)"
 )
 _CLAUSE = re.compile(r"[,;:、，；：–—-](?:(?<=[,;:])\s++|(?<=[、，；：])\s*+|(?<= [–—-])\s++)")
-_LINE = re.compile(r"\n")
+_PAUSE = re.compile(r"\s++|[、，；：]\s*+")
 _SPACE = re.compile(r"\s++")
 # Japanese has no spaces: most phrases end in hiragana, and begin with another script.
 _PHRASE = re.compile(r"[ぁ-ゟ](?=[㐀-䶿一-鿿ァ-ヺｦ-ﾝ「『（〈《【〔“])")
@@ -73,21 +73,28 @@ def next_grapheme(text: str, start: int, at: int, end: int) -> int:
     return found if found < end else 0
 
 
+def _inside_grapheme(text: str, at: int) -> bool:
+    """Whether what stands at a position belongs to the character before it."""
+    if at >= len(text) or text[at] < "\u0300" or _SIMPLE.match(text, at - 1):
+        return False
+    return _JOINED.match(text, at) is not None
+
+
+_SHORT = 60  # characters that are looked through at once
+
+
 def _last(pattern: re.Pattern[str], scan: str, low: int, high: int) -> int:
     """The end of the last match that begins in [low, high) and ends there; 0 where there is none.
 
     Looks at the last quarter first: what is wanted is most often there.
     """
-    match = None
-    for match in pattern.finditer(scan, high - (high - low) // 4, high):
-        pass
-    if match is None:
-        for match in pattern.finditer(scan, low, high):
-            pass
-        if match is None:
-            return 0
-    found = match.end()
-    if found < len(scan) and scan[found] >= "\u0300" and _JOINED.match(scan, found):
+    late = high - (high - low) // 4
+    matches = [*pattern.finditer(scan, late, high)] if late > low + _SHORT else []
+    matches = matches or [*pattern.finditer(scan, low, high)]
+    if not matches:
+        return 0
+    found = matches[-1].end()
+    if _inside_grapheme(scan, found):
         return _last(pattern, scan, low, found - 1) if found - 1 > low else 0
     return found
 
@@ -96,7 +103,7 @@ def _last(pattern: re.Pattern[str], scan: str, low: int, high: int) -> int:
 class Style:
     """Boundaries by strength: those that end a thought, and those that only spare a word."""
 
-    late: int  # chunks end in the last half (2), third (3), … of their windows, if anything strong is there
+    late: int  # chunks end in so many last eighths of their windows, if anything strong is there
     paragraphs: bool  # whether blank lines are the strongest
     strong: Callable[[str, int, int], int]  # the last of the strongest in (low, high], 0 where there is none
     weak: tuple[Callable[[str, int, int], int], ...]
@@ -122,11 +129,11 @@ class Style:
 
 
 def first_shared(scan: str, low: int, high: int) -> int:
-    """The boundary in [low, high) at which what is shared starts: the first of the strongest; 0 for none."""
-    for pattern in (_SENTENCE, _LINE, _CLAUSE, _SPACE):
+    """The boundary in [low, high) at which what is shared starts: a sentence's, or else a word's; 0 for none."""
+    for pattern in (_SENTENCE, _PAUSE):
         found = pattern.search(scan, low and low - 1, high)
-        if found and low <= found.end() < high and not _JOINED.match(scan, found.end()):
-            return found.end()
+        if found and low <= (at := found.end()) < high and not _inside_grapheme(scan, at):
+            return at
     return 0
 
 
@@ -179,8 +186,8 @@ def _phrase(scan: str, low: int, high: int) -> int:
 
 
 _WEAK = (_clause, _word, _phrase)
-PROSE = Style(2, True, _in_prose, _WEAK)
+PROSE = Style(5, True, _in_prose, _WEAK)
 SECTIONS = Style(3, True, _in_prose, _WEAK)  # fuller: their ends leave many short chunks
-LINES = Style(2, True, _in_lines, (_in_sentences, *_WEAK))
-SENTENCES = Style(2, False, _in_sentences, _WEAK)
-FIXED = Style(2, False, _nowhere, ())
+LINES = Style(4, True, _in_lines, (_in_sentences, *_WEAK))
+SENTENCES = Style(4, False, _in_sentences, _WEAK)
+FIXED = Style(4, False, _nowhere, ())

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
-from pipeline.splitting.prose import FIXED, PROSE, SENTENCES, Style
-from pipeline.splitting.sections import Section, Span, chunk_sections, span_sections
+from pipeline.splitting.prose import FIXED, PROSE, SENTENCES, Style, plain_lines
+from pipeline.splitting.sections import Section, chunk_sections, ruler_for
+from pipeline.splitting.windows import Bounds, Span, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,9 @@ class TextSplitter:
 
     def spans(self, text: str) -> list[Span]:
         """The chunks' spans alone, their tokens not counted; exact where characters are the bound."""
-        return span_sections(text, [Section(0, len(text))], self.spec, self.counter, self.style)
+        windows = Windows(text, plain_lines(text), ruler_for(text, self.spec, self.counter), self.style)
+        bound, overlap = self.spec.bound, self.spec.overlap
+        return windows.cut(0, len(text), Bounds(bound, bound, overlap))
 
 
 class RecursiveSplitter(TextSplitter):

@@ -24,10 +24,10 @@ class Ruler(Protocol):
     """Measures one text."""
 
     def reach(self, start: int, bound: int) -> int:
-        """The furthest end, perhaps beyond the text's, with which text[start:end] measures at most `bound`."""
+        """The furthest end, perhaps beyond the text's, with which text[start:end] keeps to `bound`."""
 
     def back(self, end: int, bound: int) -> int:
-        """The earliest start, perhaps before the text's, with which text[start:end] measures at most `bound`."""
+        """The earliest start, perhaps before the text's, with which text[start:end] keeps to `bound`."""
 
     def fits(self, start: int, end: int, bound: int) -> bool:
         """Whether text[start:end] measures at most `bound`, exactly."""

@@ -43,7 +43,7 @@ def chunk_sections(
 def span_sections(
     text: str, sections: Iterable[Section], spec: SplitterSpec, counter: TokenCounter, style: Style = PROSE
 ) -> list[Span]:
-    """The spans of all sections' chunks, whose tokens are not counted: exact where characters are the bound."""
+    """The spans of all sections' chunks, their tokens not counted; exact where characters are the bound."""
     cutter = Cutter(text, spec, ruler_for(text, spec, counter), style)
     if spec.join_sections:
         return [(draft[0], draft[1]) for draft in cutter.drafts(sections)]
@@ -82,7 +82,8 @@ class Cutter:
         """Pack neighbours under one parent together where the bound holds them."""
         bound, fits, costs = self._spec.bound, self._ruler.fits, self._costs
         held: Section | None = None  # the first of those that are packed together, from start to end
-        start, end, room, chapter, alone, prefix, path = 0, 0, 0, 0, True, "", ()
+        start, end, room, chapter, alone, prefix = 0, 0, 0, 0, True, ""
+        path: tuple[str, ...] = ()
         for section, first, spans in self.spans(sections):
             for begins, ends in spans:
                 of, is_all = section.kin

@@ -15,7 +15,8 @@ from pipeline.splitting.lines import Lines
 # Groups: hashes; a fence as most are; the marks of another fence; raw HTML; indented hashes; dashes.
 _TELLING = (
     r"(?:(#{1,6})(?=[ \t\n]|\Z)[^\n]*+"
-    r"|(```)[^`\n]*+(?=\n)(?:[^`]++|(?<!\n)(?<!\n )(?<!\n  )(?<!\n   )`++|`{1,2}(?!`))*+(?<=\n)```[ \t]*+(?=\n|\Z)"
+    r"|(```)[^`\n]*+(?=\n)(?:[^`]++|(?<!\n)(?<!\n )(?<!\n  )(?<!\n   )`++|`{1,2}(?!`))*+"
+    r"(?<=\n)```[ \t]*+(?=\n|\Z)"
     r"|(```|~~~|[ \t>*+\-\d][ \t>*+\-\d.)]*+(?:```|~~~))"
     r"|(<| {1,3}<)(?=[!?]|[sS][cCtT]|[pP][rR][eE]|[tT][eE][xX])"
     r"|[ \t]++(#{1,6})(?=[ \t\n]|\Z)[^\n]*+"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pipeline.splitting.prose import LINES, Style, first_shared, grapheme_boundary, next_grapheme, skip_space
-from pipeline.splitting.rulers import Ruler
+from pipeline.splitting.rulers import Characters, Ruler
 from pipeline.splitting.structure import Whole
 
 Span = tuple[int, int]  # start and end, characters
@@ -33,6 +33,7 @@ class Windows:
         self._ruler = ruler
         self._style = style
         self._costs = costs or {}  # of the headers of wholes
+        self._quick = style.paragraphs and isinstance(ruler, Characters)
 
     def cut(
         self, start: int, end: int, bounds: Bounds, wholes: Sequence[Whole] = (), body: int = 0
@@ -40,60 +41,65 @@ class Windows:
         """The spans of text[start:end], in order; none lies within another.
 
         `wholes` are those that begin in it, in order; they do not meet. No chunk ends before `body`, where
-        what stands under a heading begins. A span exceeds the bound only where a grapheme does by itself,
-        as far as the ruler can tell.
+        what stands under a heading begins. A span exceeds the bound only where a single grapheme does, as
+        far as the ruler can tell.
         """
-        scan, reach_of, style = self._scan, self._ruler.reach, self._style
+        scan, reach_of, late = self._scan, self._ruler.reach, self._style.late
         spans: list[Span] = []
         bound, later, overlap = bounds
-        late, paragraphs = style.late, style.paragraphs
-        if start < end and scan[start].isspace():
-            start = skip_space(scan, start, end)
-        new = start  # what begins here is in no chunk yet
+        start = new = skip_space(scan, start, end)  # what begins at `new` is in no chunk yet
         floor = skip_space(scan, body, end) if body else start  # the chunk's end has to lie behind it
         number = 0  # of the first whole that ends behind the start
-        by_grapheme = False
+        quick = self._quick and not wholes
         while start < end:
-            if wholes:
-                while number < len(wholes) and wholes[number][1] <= start:
-                    number += 1
-                bound -= self._header(start, wholes, number)
-            reach = reach_of(start, bound)
+            if quick:
+                # Most chunks end at a blank line: these are the steps below, made short for them.
+                while (reach := start + bound) < end and not scan[reach].isspace():
+                    stop = scan.rfind("\n\n", reach - bound * late // 8, reach)
+                    if stop < floor or scan[stop + 2].isspace() or scan[stop - 1].isspace():
+                        break
+                    spans.append((start, stop))
+                    new = floor = stop + 2
+                    start = (self._shared(start + 1, stop, overlap) or new) if overlap else new
+                    bound = later
+            while number < len(wholes) and wholes[number][1] <= start:
+                number += 1
+            reach = reach_of(start, bound - self._header(start, wholes, number) if wholes else bound)
             if reach < end and scan[reach].isspace():
                 reach = skip_space(scan, reach, end)
-            at = stop = end
+            at, by_grapheme = end, False
             if reach < end:
-                middle = reach - (reach - start) // late
-                low = start + (reach - start) // 4
-                if low < floor:
-                    low = floor if floor < reach else new
-                    middle = max(low, middle)
-                if number < len(wholes) and wholes[number][0] < reach:
-                    at = stop = self._beside(wholes, number, (max(start, new), low, middle, reach), later)
-                else:
-                    # What ends most chunks is looked for here, all else by the style.
-                    stop = scan.rfind("\n\n", middle, reach) if paragraphs else -1
-                    at = stop + 2
-                    if stop < 0 or scan[at] == " ":
-                        at = stop = style.last(scan, low, middle, reach)
+                at = self._end(start, new, floor, reach, wholes, number, later)
                 by_grapheme = not at
-                if by_grapheme:
-                    at = stop = grapheme_boundary(self._text, start, reach, end)
+                at = at or grapheme_boundary(self._text, start, reach, end)
                 if at <= new and start < new:
                     start = new  # nothing new fits beside what is shared
                     continue
-            if scan[stop - 1].isspace():
-                stop = _without_space(scan, start, stop)
+            stop = _without_space(scan, start, at)
             spans.append((start, stop))
-            begun = start
-            if at < end and scan[at].isspace():
-                at = skip_space(scan, at, end)
-            start = new = floor = at
-            bound = later
+            new = floor = skip_space(scan, at, end)
             if overlap and new < end:
-                free = self._behind(wholes, number, begun, stop) if wholes else begun + 1
+                free = self._behind(wholes, number, start, stop) if wholes else start + 1
                 start = self._shared(free, stop, overlap, by_grapheme) or new
+            else:
+                start = new
+            bound = later
         return spans
+
+    def _end(
+        self, start: int, new: int, floor: int, reach: int, wholes: Sequence[Whole], number: int, later: int
+    ) -> int:
+        """Where a chunk ends that begins at `start`; 0 where there is nothing but graphemes."""
+        scan, style = self._scan, self._style
+        middle = reach - (reach - start) * style.late // 8
+        low = start + (reach - start) // 4
+        if low < floor:
+            low = floor if floor < reach else new
+            middle = max(low, middle)
+        if number < len(wholes) and wholes[number][0] < reach:
+            return self._beside(wholes, number, (max(start, new), low, middle, reach), later)
+        at = style.strong(scan, middle, reach)
+        return at if at > middle else style.last(scan, low, middle, reach)
 
     def _header(self, start: int, wholes: Sequence[Whole], number: int) -> int:
         """What the header costs that goes before a later piece of a whole."""
@@ -131,7 +137,7 @@ class Windows:
             number += 1
         return low
 
-    def _shared(self, low: int, stop: int, overlap: int, by_grapheme: bool) -> int:
+    def _shared(self, low: int, stop: int, overlap: int, by_grapheme: bool = False) -> int:
         """Where in [low, stop) the whole pieces begin that two chunks share; 0 where there is none."""
         start, low = low - 1, max(low, self._ruler.back(stop, overlap))
         while low < stop:
@@ -148,6 +154,8 @@ class Windows:
 
 def _without_space(scan: str, start: int, end: int) -> int:
     """Where the last character before `end` that is no white space ends."""
+    if not scan[end - 1].isspace():
+        return end
     if not scan[end - 2].isspace():
         return end - 1
     return start + len(scan[start:end].rstrip())

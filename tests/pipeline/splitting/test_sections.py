@@ -51,9 +51,8 @@ def test_a_table_keeps_whole_even_where_its_heading_then_stands_alone() -> None:
 def test_a_heading_takes_some_of_what_stands_below_it_along() -> None:
     text = "# A river of some length\n\n" + "A river. " * 9
     section = Section(0, len(text), body=26)
-    assert [text[chunk.start : chunk.end] for chunk in _chunks(text, section, 40, Letters())][0] == (
-        "# A river of some length\n\nA river."
-    )
+    first = _chunks(text, section, 40, Letters())[0]
+    assert text[first.start : first.end] == "# A river of some length\n\nA river."
 
 
 def test_a_heading_over_the_bound_does_not_shred_the_prose_below() -> None:
