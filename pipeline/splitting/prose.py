@@ -16,7 +16,7 @@ _ITEM = re.compile(
 )  # or a blank line with blanks in it
 # Japanese marks need no space behind them; the full-width full stop can stand in a number. A small
 # letter behind a full stop tells an abbreviation from an end.
-_SENTENCE = re.compile(
+SENTENCE = re.compile(
     r"[.!?。！？｡．](?:(?<![.!?][.!?])(?<=[.!?])[.!?]*+[\"'”’)\]]*+\s++(?![a-z])"
     r"|(?<=[。！？｡．])(?<!．(?=[0-9０-９]))[。！？｡．]*+[」』）〉》】〕］｝”’)\]]*+\s*+)"
 )
@@ -130,7 +130,7 @@ class Style:
 
 def first_shared(scan: str, low: int, high: int) -> int:
     """The boundary in [low, high) at which what is shared starts: a sentence's, or else a word's; 0 for none."""
-    for pattern in (_SENTENCE, _PAUSE):
+    for pattern in (SENTENCE, _PAUSE):
         found = pattern.search(scan, low and low - 1, high)
         if found and low <= (at := found.end()) < high and not _inside_grapheme(scan, at):
             return at
@@ -155,7 +155,7 @@ def _in_prose(scan: str, low: int, high: int) -> int:
 def _in_sentences(scan: str, low: int, high: int, line: int | None = None) -> int:
     """A sentence's end, a line's."""
     full_stop = scan.rfind("。", low, high)
-    at = _last(_SENTENCE, scan, full_stop if full_stop >= 0 else low, high)
+    at = _last(SENTENCE, scan, full_stop if full_stop >= 0 else low, high)
     return at or (scan.rfind("\n", low, high) if line is None else line) + 1
 
 

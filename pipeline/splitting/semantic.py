@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter, Vectors
 from pipeline.splitting.breakpoints import Ints, Units, centred, segments
-from pipeline.splitting.prose import _SENTENCE, plain_lines, skip_space
+from pipeline.splitting.prose import SENTENCE, plain_lines, skip_space
 from pipeline.splitting.sections import Section, chunk_sections
 
 Embed = Callable[[Sequence[str]], Vectors]
@@ -20,7 +20,7 @@ Embed = Callable[[Sequence[str]], Vectors]
 # A line's end ends a sentence, unless the next line goes on with it: in a small letter, or, behind a line
 # as long as wrapped ones are, with a word. Some texts have spaces before their full stops.
 _END = re.compile(
-    _SENTENCE.pattern
+    SENTENCE.pattern
     + r"|(?<=\s)\.\s++"
     + r"|\n(?![ \t]*+[a-z])(?:(?<![^\n]{50}\n)|(?![ \t]*+[A-Za-z(\[`\"']))\s*+"
 )
