@@ -73,7 +73,7 @@ def next_grapheme(text: str, start: int, at: int, end: int) -> int:
     return found if found < end else 0
 
 
-def _inside_grapheme(text: str, at: int) -> bool:
+def inside_grapheme(text: str, at: int) -> bool:
     """Whether what stands at a position belongs to the character before it."""
     if at >= len(text) or text[at] < "\u0300" or _SIMPLE.match(text, at - 1):
         return False
@@ -94,7 +94,7 @@ def _last(pattern: re.Pattern[str], scan: str, low: int, high: int) -> int:
     if not matches:
         return 0
     found = matches[-1].end()
-    if _inside_grapheme(scan, found):
+    if inside_grapheme(scan, found):
         return _last(pattern, scan, low, found - 1) if found - 1 > low else 0
     return found
 
@@ -132,7 +132,7 @@ def first_shared(scan: str, low: int, high: int) -> int:
     """The boundary in [low, high) at which what is shared starts: a sentence's, or else a word's; 0 for none."""
     for pattern in (SENTENCE, _PAUSE):
         found = pattern.search(scan, low and low - 1, high)
-        if found and low <= (at := found.end()) < high and not _inside_grapheme(scan, at):
+        if found and low <= (at := found.end()) < high and not inside_grapheme(scan, at):
             return at
     return 0
 

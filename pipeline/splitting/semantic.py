@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter, Vectors
 from pipeline.splitting.breakpoints import Ints, Units, centred, segments
-from pipeline.splitting.prose import SENTENCE, plain_lines, skip_space
+from pipeline.splitting.prose import SENTENCE, inside_grapheme, plain_lines, skip_space
 from pipeline.splitting.sections import Section, chunk_sections
 
 Embed = Callable[[Sequence[str]], Vectors]
@@ -99,6 +99,8 @@ def _spans(scan: str) -> Iterator[tuple[int, int]]:
     start = 0
     for match in chain(_END.finditer(scan), (None,)):
         end = match.end() if match else len(scan)
+        if inside_grapheme(scan, end):
+            continue
         stop = start + len(scan[start:end].rstrip())
         if start < stop:
             yield skip_space(scan, start, stop), stop
