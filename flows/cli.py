@@ -1,6 +1,5 @@
 """The command line: every command takes a pipeline's name, or a source given in place."""
 
-import os
 import signal
 import sys
 import traceback
@@ -132,9 +131,6 @@ def _run(arguments: list[str]) -> int:
         return _failed(error.format_message(), UsageError.exit_code, UsageError.__name__, as_json)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
-    except BrokenPipeError:  # whoever reads us, as in `| head`, has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         traceback.print_exc()
         said = f"this is a defect of vecmill, please report it: {type(error).__name__}: {error}"

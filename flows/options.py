@@ -5,6 +5,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from typer import Option
@@ -98,6 +99,22 @@ class Run:
         Option(
             "--delete-missing/--keep-missing", help="What to do with documents that the source no longer has."
         ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """How splitters are put side by side."""
+
+    compare: Annotated[
+        str | None,
+        Option(help="Splitters, such as recursive,markdown,semantic, on a file, a folder or rows."),
+    ] = None
+    queries: Annotated[Path | None, Option(help="Score them with queries: a file of query_id and text.")] = (
+        None
+    )
+    qrels: Annotated[
+        Path | None, Option(help="What answers the queries: a file of query_id, doc_id and relevance.")
     ] = None
 
 

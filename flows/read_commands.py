@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from flows import render
-from flows.options import Access, Common, spread
-from flows.request import load
-from infra.config import EmbeddingConfig
+from flows.options import Access, Common, Cut, Rows, Side, spread
+from flows.request import load, option_of
+from infra.config import DEFAULT_SPACE, EmbeddingConfig
 from pipeline.errors import InputError, UsageError
 from pipeline.objects import Objects
 
@@ -17,7 +17,7 @@ _Table = Annotated[str, typer.Argument(help="The table.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (search, sql, tables, versions, runs, rollback):
+    for command in (search, split, sql, tables, versions, runs, rollback):
         app.command()(spread(command))
 
 
@@ -54,6 +54,39 @@ def search(
         render.json_document(found)
     else:
         render.hits(query, found)
+
+
+def split(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="A file, - for standard input; with --compare a folder, rows or a pipeline, too."
+        ),
+    ],
+    cut: Cut,
+    side: Side,
+    rows: Rows,
+    common: Common,
+    embedding: Annotated[
+        str | None, typer.Option(help="The space whose tokens count; local/wordllama@256.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Show every chunk, and all of its text.")] = False,
+) -> None:
+    """Show how a file is cut into chunks, and why there. Of HTML it cuts the file, not the text it shows."""
+    from infra.splitters import named_space
+
+    space = named_space(embedding) if embedding else None
+    if side.compare is not None:
+        from flows.compare import compare
+
+        compare(file, cut, side, rows, space, load(common), common)
+        return
+    from flows.split import show
+
+    of_many = [name for group in (side, rows) for name, value in asdict(group).items() if value is not None]
+    if of_many:
+        raise UsageError(f"{option_of(of_many[0])} goes with --compare, which puts splitters side by side")
+    show(file, cut, space or DEFAULT_SPACE, full=full, as_json=common.json)
 
 
 def sql(query: Annotated[str, typer.Argument(help="One SELECT.")], common: Common) -> None:

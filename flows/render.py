@@ -1,43 +1,83 @@
 """What people see: small tables on stdout, progress and errors on stderr."""
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
+import typer
 from rich.console import Console
 from rich.markup import escape as escape_markup
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 _SHOWN_ROWS = 100
 _SHOWN_TEXT = 280  # characters
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
 
 _WIDTH_OF_A_PIPE = 240  # columns, where no terminal says how many it has
 
 # A document's text must not move the cursor or change the terminal's title; a tab or a new line may stay.
 _CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
 
-out = Console(
+
+class _Console(Console):
+    """A console for whose reader it is no failure to have read enough, as in `| head`."""
+
+    def on_broken_pipe(self) -> None:
+        """End the command, and successfully; Rich would not."""
+        _read_enough()
+
+
+out = _Console(
     highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
 )
-err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+err = _Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def escape(text: str) -> str:
     """Text as it stands: neither Rich nor the terminal takes a part of it for an instruction."""
-    return escape_markup(text.translate(_CONTROLS))
+    return escape_markup(safe(text))
+
+
+def safe(text: str) -> str:
+    """Text without what a terminal takes for an instruction, for a `Text`, which has no markup."""
+    return text.translate(_CONTROLS).encode("utf-8", "replace").decode()
+
+
+def width(most: int) -> int:
+    """The columns to fill, up to `most`."""
+    return min(out.width, most)
+
+
+def lines(texts: Iterable[Text]) -> None:
+    """Lines on stdout, as they stand."""
+    for text in texts:
+        out.print(text)
 
 
 def json_document(value: Any) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2).decode() + "\n")
+    text = orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2).decode()
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _read_enough()
 
 
 def complain(message: str) -> None:
     """Say what is wrong, for a person."""
     err.print(f"[bold red]error:[/] {escape(message)}")
+
+
+def note(message: str) -> None:
+    """Say what a person should know, and nothing is wrong with."""
+    err.print(f"[yellow]note:[/] {escape(message)}")
 
 
 def report(values: Mapping[str, Any]) -> None:
@@ -105,6 +145,12 @@ def rows(found: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> Non
         out.print(f"… the first {_SHOWN_ROWS} rows; --json gives all of them")
 
 
+def spark(counts: Sequence[int]) -> str:
+    """A histogram as blocks in a line; a space where there is nothing."""
+    most = max(counts, default=0)
+    return "".join(_BLOCKS[-(-count * len(_BLOCKS) // most) - 1] if count else " " for count in counts)
+
+
 class Bars:
     """A run's progress on stderr: a bar a stage on a terminal, nothing elsewhere."""
 
@@ -131,6 +177,11 @@ class Bars:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total)
         self._bars.update(self._tasks[stage], completed=done, total=total)
+
+
+def _read_enough() -> NoReturn:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush would complain
+    raise typer.Exit
 
 
 def _plain(value: Any) -> Any:

@@ -1,15 +1,15 @@
 """From a command's words to the form of a pipeline."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from flows.options import Common, Cut, Rows, Run
-from infra.config import KINDS_OF, Config, PipelineConfig, SplitterConfig, StoreConfig
+from infra.config import KINDS_OF, Config, PipelineConfig, SourceConfig, SplitterConfig, StoreConfig
 from infra.settings import explain, read_config, read_environment
 from pipeline.errors import UsageError
 from pipeline.model import Space
@@ -35,16 +35,22 @@ _TOP = ("table", "engine", "workers", "delete_missing")
 _ESCAPE = re.compile(r"\\(?:([nrtfv0\\])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "0": "\0", "\\": "\\"}
 
+
+def option_of(field: str) -> str:
+    """What a field of an option group is called on the command line."""
+    return f"--{field.replace('_', '-')}"
+
+
 # What a person calls the places of a form on the command line.
 _NAMES = {
     "source.uri": "the source",
     "embedding.provider": "--embedding",
     **{
-        place: f"--{option.replace('_', '-')}"
+        f"{form}.{field}": option_of(option)
         for form, places in _PLACES.items()
-        for place, option in [(f"{form}.{field}", option) for field, option in places.items()]
+        for field, option in places.items()
     },
-    **{option: f"--{option.replace('_', '-')}" for option in _TOP},
+    **{option: option_of(option) for option in _TOP},
 }
 
 
@@ -91,6 +97,27 @@ def splitter_form(cut: Cut, usual: Mapping[str, Any]) -> SplitterConfig:
         raise UsageError(explain(error, names)) from error
 
 
+def cuts_of(kinds: Sequence[str], cut: Cut) -> list[Cut]:
+    """The cut of each of several splitters, which takes the options that are for it.
+
+    Raises UsageError for an option that is for none of them.
+    """
+    options = {option: KINDS_OF[field] for field, option in _PLACES["splitter"].items() if field in KINDS_OF}
+    given = [option for option in options if getattr(cut, option) is not None]
+    if cut.splitter:
+        raise UsageError("--splitter names one, and --compare those to put side by side; give one of the two")
+    for option in given:
+        if not set(options[option]) & set(kinds):
+            of = " or ".join(options[option])
+            raise UsageError(
+                f"{option_of(option)}: an option of the splitter {of}; compared are {', '.join(kinds)}"
+            )
+    return [
+        replace(cut, splitter=kind, **{option: None for option in given if kind not in options[option]})
+        for kind in kinds
+    ]
+
+
 def _recut(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """A splitter's form with what is given: another kind or unit goes without the old one's options."""
     kind = given.get("kind", before.get("kind"))
@@ -110,10 +137,26 @@ def _meant(escape: re.Match[str]) -> str:
     return chr(int(code, 16)) if code else _SHORT[short]
 
 
+def source_form(name: str, rows: Rows, config: Config) -> SourceConfig:
+    """The source of the pipeline called `name`, or the source `name`; options have the last word."""
+    declared = config.pipelines.get(name)
+    values = declared.source.model_dump() if declared else _source_in_place(name, rows)
+    given = {option: value for option, value in asdict(rows).items() if value is not None}
+    try:
+        return SourceConfig.model_validate({**values, **given})
+    except ValidationError as error:
+        names = {"uri": "the source"} | {option: option_of(option) for option in given}
+        raise UsageError(explain(error, names)) from error
+
+
 def _given_in_place(source: str, run: Run, rows: Rows) -> dict[str, Any]:
     if not run.table:
         raise UsageError(f"{source!r} is no pipeline of vecmill.toml; with a source in place, name a --table")
+    return {"table": run.table, "source": _source_in_place(source, rows)}
+
+
+def _source_in_place(source: str, rows: Rows) -> dict[str, Any]:
     kind = "rows" if rows.text or rows.id or Path(source).suffix.lower() in _ROW_FILES else "files"
     if kind == "rows" and not (rows.text and rows.id):
         raise UsageError('rows need --text (a column, or a template "Title: {a}; {b}") and --id (a column)')
-    return {"table": run.table, "source": {"kind": kind, "uri": source}}
+    return {"kind": kind, "uri": source}

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from pipeline.embedding.address import checked_address
 from pipeline.errors import InputError
-from pipeline.model import SplitterSpec
+from pipeline.model import Space, SplitterSpec
 from pipeline.schema import SYSTEM_VIEWS
+
+DEFAULT_SPACE = Space("local", "wordllama", 256)
 
 _USUAL = SplitterSpec()
 
@@ -180,7 +182,7 @@ class EmbeddingConfig(_Form):
     """The embedding space, and how its endpoint is used."""
 
     provider: Literal["local", "openai"] | None = Field(
-        None, title="Provider", description="None: the table's own, or local/wordllama@256"
+        None, title="Provider", description=f"None: the table's own, or {DEFAULT_SPACE.name}"
     )
     model: str | None = Field(None, title="Model")
     dimensions: int | None = Field(None, ge=1, title="Dimensions")
@@ -211,6 +213,12 @@ class EmbeddingConfig(_Form):
         if any(named) and not all(named):
             raise ValueError("a space needs all three of `provider`, `model` and `dimensions`")
         return self
+
+    def space(self) -> Space | None:
+        """The space that the form names; None where it leaves that open."""
+        if self.provider is None or self.model is None or self.dimensions is None:
+            return None
+        return Space(self.provider, self.model, self.dimensions, self.document_prefix, self.query_prefix)
 
 
 class BudgetConfig(_Form):

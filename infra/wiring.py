@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from infra.config import EmbeddingConfig, PipelineConfig, SplitterConfig
+from infra.config import DEFAULT_SPACE, EmbeddingConfig, PipelineConfig, SplitterConfig
 from infra.settings import read_environment, read_secret
 from pipeline import ids
 from pipeline.embedding.address import checked_address
@@ -14,8 +14,6 @@ from pipeline.model import Budget, Endpoint, Job, SourceSpec, Space
 from pipeline.objects import Objects, resolved
 from pipeline.ports import Engine, EngineFactory
 from pipeline.store.log import Entry, Log
-
-DEFAULT_SPACE = Space("local", "wordllama", 256)
 
 # From this many texts on, a local model on many cores repays the seconds that Ray takes to start.
 _LARGE = 200_000
@@ -30,7 +28,7 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
     live = _live(store, pipeline.table)
     usual = SplitterConfig(kind="recursive" if pipeline.source.kind == "rows" else "markdown")
     own = live.specs() if live else (DEFAULT_SPACE, usual.spec())
-    space = _space(pipeline.embedding) or own[0]
+    space = pipeline.embedding.space() or own[0]
     return Job(
         run_id=ids.new_run_id(),
         store=resolved(store),
@@ -94,15 +92,3 @@ def _live(store: str, table: str) -> Entry | None:
         return Log(Objects(store), table).last()
     except InputError:
         return None
-
-
-def _space(embedding: EmbeddingConfig) -> Space | None:
-    if embedding.provider is None or embedding.model is None or embedding.dimensions is None:
-        return None
-    return Space(
-        embedding.provider,
-        embedding.model,
-        embedding.dimensions,
-        embedding.document_prefix,
-        embedding.query_prefix,
-    )
