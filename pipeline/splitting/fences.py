@@ -4,7 +4,6 @@ import re
 from functools import lru_cache
 
 _FENCE = re.compile(r"\ufeff?((?:[ \t]|>|[-*+][ \t]|\d{1,9}[.)][ \t])*+)(`{3,}+(?=[^`\n]*+(?:\n|\Z))|~{3,}+)")
-_NO_QUOTE = re.compile(r"^(?! {0,3}>)", re.MULTILINE)
 _RAW_HTML = [
     (re.compile(f"<{start}", re.IGNORECASE), re.compile(end, re.IGNORECASE))
     for start, end in (
@@ -29,14 +28,10 @@ def fence_end(scan: str, behind: int, before: str, marks: str, column: int) -> i
     `column` is where the content of the list item begins that holds it, 0 where none does: it ends with
     the item, or with the quote, at the latest.
     """
-    limit = len(scan)
-    if ">" in before:
-        limit = _first(_NO_QUOTE, scan, behind, limit)
-    elif column:
-        limit = _first(_outdented(column), scan, behind, limit)
-    contained = bool(column) or ">" in before
-    close = _closing(marks[0], len(marks), contained).search(scan, behind - 1, limit)
-    return line_end(scan, close.end()) if close else limit
+    found = _ending(marks[0], len(marks), column, ">" in before).search(scan, behind)
+    if found is None:
+        return len(scan)
+    return line_end(scan, found.end()) if found[1] else found.start()
 
 
 def raw_html_end(scan: str, first: int) -> int:
@@ -53,18 +48,16 @@ def line_end(scan: str, at: int) -> int:
     return scan.find("\n", at) + 1 or len(scan)
 
 
-def _first(pattern: re.Pattern[str], scan: str, at: int, end: int) -> int:
-    found = pattern.search(scan, at, end)
-    return found.start() if found else end
-
-
 @lru_cache(maxsize=64)
-def _outdented(column: int) -> re.Pattern[str]:
-    """A line that is indented less than a list item's content, and not blank."""
-    return re.compile(rf"^(?! {{{column}}}| {{0,{column - 1}}}\t)(?=[ \t]*+[^\s])", re.MULTILINE)
+def _ending(mark: str, length: int, column: int, quoted: bool) -> re.Pattern[str]:
+    """A fence's closing line, or the first line that is not of its quote or of its list item.
 
-
-@lru_cache(maxsize=64)
-def _closing(mark: str, length: int, contained: bool) -> re.Pattern[str]:
-    indent = r"[ \t>]*+" if contained else " {0,3}"
-    return re.compile(rf"\n{indent}{re.escape(mark)}{{{length},}}[ \t]*+(?=\n|\Z)")
+    An item's lines are indented to the column of its content, or blank.
+    """
+    indent, other = " {0,3}", ""
+    if quoted:
+        indent, other = r"[ \t>]*+", "|(?! {0,3}>)"
+    elif column:
+        indent, other = r"[ \t]*+", rf"|(?! {{{column}}}| {{0,{column - 1}}}\t)(?=[ \t]*+[^\s])"
+    closing = rf"{indent}({re.escape(mark)}{{{length},}})[ \t]*+(?=\n|\Z)"
+    return re.compile(f"^(?:{closing}{other})", re.MULTILINE)

@@ -77,11 +77,12 @@ def specs(draw: st.DrawFn) -> SplitterSpec:
         if characters
         else {"max_tokens": most, "overlap_tokens": overlap}
     )
+    kind = draw(st.sampled_from(KINDS))
     return SplitterSpec(
-        kind=draw(st.sampled_from(KINDS)),
+        kind=kind,
         prefix_headings=draw(st.booleans()),
         repeat_table_header=draw(st.booleans()),
-        join_sections=draw(st.booleans()),
+        join_sections=kind == "markdown" and draw(st.booleans()),
         **bound,
     )
 
