@@ -80,6 +80,7 @@ def inside_grapheme(text: str, at: int) -> bool:
     return _JOINED.match(text, at) is not None
 
 
+_CLOSING = frozenset("」』）〉》】〕］｝”’)]")
 _SHORT = 60  # characters that are looked through at once
 
 
@@ -91,12 +92,12 @@ def _last(pattern: re.Pattern[str], scan: str, low: int, high: int) -> int:
     late = high - (high - low) // 4
     matches = [*pattern.finditer(scan, late, high)] if late > low + _SHORT else []
     matches = matches or [*pattern.finditer(scan, low, high)]
-    if not matches:
-        return 0
-    found = matches[-1].end()
-    if inside_grapheme(scan, found):
-        return _last(pattern, scan, low, found - 1) if found - 1 > low else 0
-    return found
+    for match in reversed(matches):
+        at = match.end()
+        # What closes a sentence can stand behind what is looked at.
+        if not inside_grapheme(scan, at) and (at < high or scan[at : at + 1] not in _CLOSING):
+            return at
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
