@@ -130,7 +130,7 @@ class Style:
 
 
 def first_shared(scan: str, low: int, high: int) -> int:
-    """The boundary in [low, high) at which what is shared starts: a sentence's, or else a word's; 0 for none."""
+    """Where in [low, high) what is shared starts: behind a sentence, or else a word; 0 for nowhere."""
     for pattern in (SENTENCE, _PAUSE):
         found = pattern.search(scan, low and low - 1, high)
         if found and low <= (at := found.end()) < high and not inside_grapheme(scan, at):
@@ -156,7 +156,8 @@ def _in_prose(scan: str, low: int, high: int) -> int:
 def _in_sentences(scan: str, low: int, high: int, line: int | None = None) -> int:
     """A sentence's end, a line's."""
     full_stop = scan.rfind("。", low, high)
-    at = _last(SENTENCE, scan, full_stop if full_stop >= 0 else low, high)
+    at = _last(SENTENCE, scan, full_stop, high) if full_stop >= 0 else 0
+    at = at or _last(SENTENCE, scan, low, high)
     return at or (scan.rfind("\n", low, high) if line is None else line) + 1
 
 
