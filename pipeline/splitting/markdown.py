@@ -1,15 +1,18 @@
 """The Markdown splitter: sections by headings, tables and fences whole where they fit."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
 from pipeline.splitting.prose import SECTIONS, plain_lines
 from pipeline.splitting.sections import Section, chunk_sections, span_sections
-from pipeline.splitting.structure import Heading, Whole, read_structure, title_of
+from pipeline.splitting.structure import Heading, Structure, Whole, read_structure, title_of
 from pipeline.splitting.windows import Span
+
+Title = Callable[[Heading], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,12 @@ def markdown_sections(text: str, spec: SplitterSpec, *, titled: bool = True) -> 
     nothing but a heading says little. Not `titled`, sections have no paths and no prefixes.
     """
     scan = plain_lines(text)
-    body, headings, wholes = read_structure(scan)
+    return sections_of(scan, read_structure(scan), spec, partial(title_of, scan) if titled else None)
+
+
+def sections_of(scan: str, structure: Structure, spec: SplitterSpec, title: Title | None) -> list[Section]:
+    """The sections of a text whose structure is known; `title` gives a heading's words."""
+    body, headings, wholes = structure
     if not spec.repeat_table_header:
         wholes = [(start, end, "") for start, end, _ in wholes]
     sections = [Section(0, body, wholes=((0, body, ""),))] if body else []
@@ -44,7 +52,7 @@ def markdown_sections(text: str, spec: SplitterSpec, *, titled: bool = True) -> 
     number = bisect_left(wholes, (first,))
     if body < first:
         sections.append(Section(body, first, wholes=tuple(wholes[:number])))
-    paths = _Paths(scan, spec.prefix_headings) if titled else None
+    paths = _Paths(title, spec.prefix_headings) if title else None
     sections += _under_headings(scan, headings, wholes[number:], paths)
     return sections
 
@@ -84,8 +92,8 @@ def _under_headings(
 class _Paths:
     """Follows the headings that hold, from the top of the document down."""
 
-    def __init__(self, scan: str, prefixed: bool) -> None:
-        self._scan = scan
+    def __init__(self, title: Title, prefixed: bool) -> None:
+        self._title = title
         self._prefixed = prefixed
         self._open: list[tuple[int, tuple[str, ...]]] = []  # level, and the path down to it
 
@@ -99,7 +107,7 @@ class _Paths:
                 open_.pop()
             above = open_[-1][1] if open_ else ()
             over = above if over is None or len(above) < len(over) else over
-            title = title_of(self._scan, heading)
+            title = self._title(heading)
             path = (*above, title) if title else above
             open_.append((level, path))
         return (path, _prefix(over or ()), _prefix(path)) if self._prefixed else (path, "", "")

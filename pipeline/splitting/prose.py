@@ -108,6 +108,7 @@ class Style:
     paragraphs: bool  # whether blank lines are the strongest
     strong: Callable[[str, int, int], int]  # the last of the strongest in (low, high], 0 where there is none
     weak: tuple[Callable[[str, int, int], int], ...]
+    within: "Style | None" = None  # how a whole is cut that does not fit; None: as LINES says
 
     def last(self, scan: str, low: int, middle: int, reach: int) -> int:
         """The boundary at which to end a chunk in (low, reach]; 0 where none is left but a grapheme's.

@@ -36,8 +36,12 @@ def chunk_sections(
     text: str, sections: Iterable[Section], spec: SplitterSpec, counter: TokenCounter, style: Style = PROSE
 ) -> list[Chunk]:
     """Chunk every section; no embedded text exceeds the spec's bound, unless one grapheme does."""
-    cutter = Cutter(text, spec, ruler_for(text, spec, counter), style)
-    return list(_in_order(_counted(cutter, cutter.drafts(sections), counter, spec)))
+    return cut_sections(Cutter(text, spec, ruler_for(text, spec, counter), style), sections, counter)
+
+
+def cut_sections(cutter: "Cutter", sections: Iterable[Section], counter: TokenCounter) -> list[Chunk]:
+    """Chunk every section of the cutter's text; see `chunk_sections`."""
+    return list(_in_order(_counted(cutter, cutter.drafts(sections), counter, cutter.spec)))
 
 
 def span_sections(
@@ -56,20 +60,25 @@ def ruler_for(text: str, spec: SplitterSpec, counter: TokenCounter) -> Ruler:
 
 
 class Cutter:
-    """Cuts the sections of one text."""
+    """Cuts the sections of one text.
 
-    def __init__(self, text: str, spec: SplitterSpec, ruler: Ruler, style: Style) -> None:
+    `scan` is what the style finds boundaries in, as long as the text; None: the text with plain line ends.
+    """
+
+    def __init__(
+        self, text: str, spec: SplitterSpec, ruler: Ruler, style: Style, scan: str | None = None
+    ) -> None:
         self.text = text
-        self._spec = spec
+        self.spec = spec
         self._ruler = ruler
         # What prefixes and headers measure; those that would leave too little for the text are not here.
         self._costs: dict[str, int] = {"": 0}
-        self._scan = plain_lines(text)
+        self._scan = plain_lines(text) if scan is None else scan
         self._windows = Windows(text, self._scan, ruler, style, self._costs)
 
     def drafts(self, sections: Iterable[Section]) -> Iterator[_Draft]:
         """The chunks to count."""
-        return self._joined(sections) if self._spec.join_sections else self._apart(sections)
+        return self._joined(sections) if self.spec.join_sections else self._apart(sections)
 
     def _apart(self, sections: Iterable[Section]) -> Iterator[_Draft]:
         for section, prefix, spans in self.spans(sections):
@@ -80,7 +89,7 @@ class Cutter:
 
     def _joined(self, sections: Iterable[Section]) -> Iterator[_Draft]:
         """Pack neighbours under one parent together where the bound holds them."""
-        bound, fits, costs = self._spec.bound, self._ruler.fits, self._costs
+        bound, fits, costs = self.spec.bound, self._ruler.fits, self._costs
         held: Section | None = None  # the first of those that are packed together, from start to end
         start, end, room, chapter, alone, prefix = 0, 0, 0, 0, True, ""
         path: tuple[str, ...] = ()
@@ -109,7 +118,7 @@ class Cutter:
 
     def spans(self, sections: Iterable[Section]) -> Iterator[tuple[Section, str, list[Span]]]:
         """Cut each section in windows; gives the prefix of its first chunk, too."""
-        bound, overlap, costs = self._spec.bound, self._spec.overlap, self._costs
+        bound, overlap, costs = self.spec.bound, self.spec.overlap, self._costs
         scan, reach, cut = self._scan, self._ruler.reach, self._windows.cut
         sections = list(sections)
         self._measure(sections)
@@ -129,7 +138,7 @@ class Cutter:
     def tighter(self, draft: _Draft, over: int) -> list[_Draft]:
         """Cut a draft that turned out to be `over` its bound; nothing where it cannot be cut."""
         start, end, prefix, section = draft
-        room = self._spec.bound - self._ruler.sizes([prefix])[0]
+        room = self.spec.bound - self._ruler.sizes([prefix])[0]
         bound = min(room - over, room - 1)
         while True:
             spans = self._windows.cut(start, end, Bounds(bound, bound))
@@ -156,7 +165,7 @@ class Cutter:
         texts -= self._costs.keys()
         if not texts:
             return
-        ordered, most = sorted(texts), self._spec.bound // 4
+        ordered, most = sorted(texts), self.spec.bound // 4
         sizes = self._ruler.sizes(ordered)
         self._costs |= {text: size for text, size in zip(ordered, sizes, strict=True) if size <= most}
 

@@ -121,7 +121,8 @@ class Windows:
             if begins > new and (begins >= middle or self._fits(begins, ends, bound)):
                 return begins
             low = max(low, begins)
-            return LINES.last(self._scan, low, (2 * low + reach) // 3, reach)
+            within = self._style.within or LINES
+            return within.last(self._scan, low, (2 * low + reach) // 3, reach)
         if passed > middle:
             return self._style.last_strong(self._scan, passed, reach) or passed
         return self._style.last(self._scan, max(low, passed), middle, reach)
