@@ -1,0 +1,294 @@
+"""The pieces that one separator cuts a stretch of text into."""
+
+import re
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, chain, groupby, islice, pairwise
+from operator import sub
+from typing import Protocol
+
+from pipeline.ports import TokenCounter
+from pipeline.splitting.prose import grapheme_boundary, next_grapheme
+from pipeline.splitting.windows import Span
+
+_COUNTED_AT_ONCE = 8192  # pieces: a large text is never held twice
+
+
+class Pieces(Protocol):
+    """The pieces of a stretch, in order; `start` is where one begins."""
+
+    @property
+    def blank(self) -> int:
+        """How many white space characters every piece but the first begins with, at least."""
+
+    @property
+    def gaps(self) -> bool:
+        """Whether something can stand between them that is in none."""
+
+    def last(self, start: int, high: int, /) -> int:
+        """The end of the last piece that ends in (start, high]; 0 where there is none."""
+
+    def next(self, start: int, low: int, /) -> int:
+        """Where the first piece begins at or behind `low`, which is behind `start`; or the stretch's end."""
+
+    def end(self, start: int) -> int:
+        """Where the piece ends that begins at `start`."""
+
+
+class Literal:
+    r"""Pieces that begin or end with a literal, which is looked for only where a chunk can end.
+
+    Matches of "\n\n" follow each other from the left: it depends on where a run of line ends begins which
+    of them are edges. That is told from `start`, since a piece begins there.
+    """
+
+    gaps = False
+    __slots__ = ("_before", "_behind", "_end", "_find", "_rfind", "_run", "_separator", "_text", "blank")
+
+    @staticmethod
+    def can(separator: str) -> bool:
+        """Whether matches overlap in nothing but runs of one character."""
+        overlaps = any(separator.startswith(separator[at:]) for at in range(1, len(separator)))
+        return not overlaps or separator == separator[0] * len(separator)
+
+    def __init__(self, separator: str, at_end: bool, text: str, end: int) -> None:
+        width = len(separator)
+        self._text = text
+        self._find = text.find
+        self._rfind = text.rfind
+        self._separator = separator
+        self._end = end
+        # How much of a match belongs to the piece before it, how much to the one behind.
+        self._before, self._behind = (width, 0) if at_end else (0, width)
+        self._run = separator[0] if width > 1 and separator == separator[0] * width else ""
+        self.blank = self._behind if separator.isspace() else 0
+
+    def last(self, start: int, high: int) -> int:
+        """Look back from `high`."""
+        end = self._end
+        if high >= end:
+            return end
+        high += self._behind
+        low = start if self._before else start + 1
+        at = self._rfind(self._separator, low, high if high < end else end)
+        if at < 0:
+            return 0
+        if self._run and at > start and self._text[at - 1] == self._run:
+            at -= self._out_of_step(start, at)
+        at += self._before
+        return at if at > start else 0
+
+    def next(self, start: int, low: int) -> int:
+        """Look ahead from `low`."""
+        low -= self._before
+        if low < start:
+            low = start
+        at = self._find(self._separator, low, self._end)
+        if at == low > start and self._text[at - 1] == self._run:
+            beyond = self._out_of_step(start, at)
+            if beyond:
+                at = self._find(self._separator, at + len(self._separator) - beyond, self._end)
+        return at + self._before if at >= 0 else self._end
+
+    def end(self, start: int) -> int:
+        """Where the next one begins."""
+        return self.next(start, start + 1)
+
+    def _out_of_step(self, start: int, at: int) -> int:
+        """How far behind the last edge in a run `at` is."""
+        return (at - start - len(self._text[start:at].rstrip(self._run))) % len(self._separator)
+
+
+def literal(separator: str, at_end: bool, text: str, start: int, end: int) -> Literal | None:
+    """The pieces of text[start:end]; None where the separator does not stand in it."""
+    return Literal(separator, at_end, text, end) if text.find(separator, start, end) >= 0 else None
+
+
+class Each:
+    """A piece a character."""
+
+    blank = 0
+    gaps = False
+
+    def __init__(self, _text: str, _start: int, end: int) -> None:
+        self._end = end
+
+    def last(self, start: int, high: int) -> int:
+        """Just there."""
+        return min(high, self._end) if high > start else 0
+
+    def next(self, _start: int, low: int) -> int:
+        """Just there."""
+        return min(low, self._end)
+
+    def end(self, start: int) -> int:
+        """Just behind."""
+        return start + 1
+
+
+class Graphemes:
+    """A piece a grapheme."""
+
+    blank = 0
+    gaps = False
+
+    def __init__(self, text: str, _start: int, end: int) -> None:
+        self._text = text
+        self._end = end
+
+    def last(self, start: int, high: int) -> int:
+        """Look about there."""
+        at = grapheme_boundary(self._text, start, high, self._end) if high > start else 0
+        return at if at <= high else 0
+
+    def next(self, start: int, low: int) -> int:
+        """Look about there."""
+        return next_grapheme(self._text, start, low, self._end) or self._end
+
+    def end(self, start: int) -> int:
+        """Read one."""
+        return grapheme_boundary(self._text, start, start, self._end)
+
+
+class Listed:
+    """Pieces that were all looked for.
+
+    `places` holds where each begins and ends; where they have no gaps between them, each place once.
+    """
+
+    blank = 0
+
+    def __init__(self, places: "array[int]", gaps: bool, end: int) -> None:
+        self.gaps = gaps
+        self._begins, self._ends = _sides(places, gaps)
+        self._end = end
+
+    def last(self, start: int, high: int) -> int:
+        """Look it up."""
+        number = bisect_right(self._ends, high)
+        at = self._ends[number - 1] if number else 0
+        return at if at > start else 0
+
+    def next(self, _start: int, low: int) -> int:
+        """Look it up."""
+        number = bisect_left(self._begins, low)
+        return self._begins[number] if number < len(self._begins) else self._end
+
+    def end(self, start: int) -> int:
+        """Look it up."""
+        return self._ends[bisect_left(self._begins, start)]
+
+
+class Counted(Listed):
+    """Pieces counted one by one, with the gaps: what several measure is their sum, as LangChain has it."""
+
+    def __init__(
+        self, places: "array[int]", gaps: bool, end: int, text: str, counter: TokenCounter, most: int
+    ) -> None:
+        super().__init__(places, gaps, end)
+        counts = _counts((text[begin:stop] for begin, stop in pairwise(places)), counter)
+        self._at_begin, self._at_end = _sides(array("q", accumulate(counts, initial=0)), gaps)
+        sizes = map(sub, self._at_end, self._at_begin)
+        self._long = [number for number, size in enumerate(sizes) if size > most]
+
+    def reach(self, start: int, bound: int) -> int:
+        """Where the last piece ends with which those from `start` on measure at most `bound`.
+
+        Never behind a piece that measures more than `most`, whatever the bound.
+        """
+        first = bisect_left(self._begins, start)
+        number = bisect_right(self._at_end, self._at_begin[first] + bound)
+        long = bisect_left(self._long, first)
+        if long < len(self._long):
+            number = min(number, self._long[long])
+        return self._ends[number - 1] if number else start
+
+    def back(self, end: int, bound: int) -> int:
+        """Where the first piece begins with which those up to `end` measure at most `bound`."""
+        least = self._at_end[bisect_left(self._ends, end)] - bound
+        number = bisect_left(self._at_begin, least)
+        return self._begins[number] if number < len(self._begins) else self._end
+
+
+def listed(
+    pattern: re.Pattern[str], keep: str, whole: bool, text: str, start: int, end: int
+) -> Listed | None:
+    """The pieces of text[start:end], which is all that the pattern sees; None where it does not match.
+
+    `keep` says where matches are kept: at the "start" or "end" of a piece, or in the gaps between them
+    ("drop"). `whole` passes over matches that would cut a grapheme.
+    """
+    places = _places(pattern, keep, whole, text, start, end)
+    return Listed(places, keep == "drop", end) if places is not None else None
+
+
+def counted(
+    pattern: re.Pattern[str], keep: str, counter: TokenCounter, most: int, text: str, start: int, end: int
+) -> Counted | None:
+    """The same, with each piece counted; those that measure more than `most` share no chunk with others."""
+    places = _places(pattern, keep, False, text, start, end)
+    return Counted(places, keep == "drop", end, text, counter, most) if places is not None else None
+
+
+def _places(
+    pattern: re.Pattern[str], keep: str, whole: bool, text: str, start: int, end: int
+) -> "array[int] | None":
+    stretch = text[start:end]
+    if not pattern.search(stretch):
+        return None
+    spans = ((start + match.start(), start + match.end()) for match in pattern.finditer(stretch))
+    if whole:
+        apart = _Apart(text, start, end)
+        spans = (
+            span
+            for span in spans
+            if (keep == "end" or apart(span[0])) and (keep == "start" or apart(span[1]))
+        )
+    if keep == "drop":
+        return array("q", _between(spans, start, end))
+    edges = chain((start,), (span[keep == "end"] for span in spans), (end,))
+    return array("q", (edge for edge, _ in groupby(edges)))  # an empty piece is none
+
+
+def _between(spans: Iterable[Span], start: int, end: int) -> Iterator[int]:
+    """The beginnings and ends of what lies between spans."""
+    for begin, stop in spans:
+        if start < begin:
+            yield start
+            yield begin
+        start = stop
+    if start < end:
+        yield start
+        yield end
+
+
+def _sides(places: "array[int]", gaps: bool) -> "tuple[memoryview[int], memoryview[int]]":
+    """The beginnings and the ends of pieces."""
+    view = memoryview(places)
+    return (view[::2], view[1::2]) if gaps else (view[:-1], view[1:])
+
+
+def _counts(texts: Iterator[str], counter: TokenCounter) -> Iterator[int]:
+    while batch := list(islice(texts, _COUNTED_AT_ONCE)):
+        yield from counter.count(batch)
+
+
+class _Apart:
+    """Tells whether a place lies between two graphemes; asked from left to right."""
+
+    def __init__(self, text: str, start: int, end: int) -> None:
+        self._text = text
+        self._known = start  # a grapheme begins here
+        self._until = start  # and none between there and here
+        self._end = end
+
+    def __call__(self, at: int) -> bool:
+        if self._text[at - 1 : at + 1] == "\r\n":
+            return True  # either half is trimmed
+        if at < self._until:
+            return at == self._known
+        self._until = grapheme_boundary(self._text, self._known, at, self._end) if at > self._known else at
+        if self._until <= at:
+            self._known = self._until
+        return self._until == at
