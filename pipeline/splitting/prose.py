@@ -30,8 +30,9 @@ _PHRASE = re.compile(r"[ぁ-ゟ](?=[㐀-䶿一-鿿ァ-ヺｦ-ﾝ「『（〈《�
 _JOINED = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]")
 # A flag is two regional indicators. \X alone would count back through all before each of them.
 _CHARACTER = regex.compile(rf"\p{{Regional_Indicator}}{{2}}{_JOINED.pattern}*+|\X")
-# Between two of these every position is a boundary of graphemes.
-_SIMPLE = re.compile(r"[\x20-\x7e、-〕ぁ-ゖァ-ヺ㐀-䶿一-鿿！-～][\x20-\x7e、-〕ぁ-ゖァ-ヺ㐀-䶿一-鿿！-～]")
+# What is nothing but a grapheme of its own, whatever is beside it, if that is such a character, too.
+_PLAIN = re.compile(r"[\x20-\x7e、-〕ぁ-ゖァ-ヺ㐀-䶿一-鿿！-～]")
+_SIMPLE = re.compile(_PLAIN.pattern * 2)
 
 
 def plain_lines(text: str) -> str:
@@ -75,7 +76,7 @@ def next_grapheme(text: str, start: int, at: int, end: int) -> int:
 
 def inside_grapheme(text: str, at: int) -> bool:
     """Whether what stands at a position belongs to the character before it."""
-    if at >= len(text) or text[at] < "\u0300" or _SIMPLE.match(text, at - 1):
+    if at >= len(text) or text[at] < "\u0300" or _PLAIN.match(text, at):
         return False
     return _JOINED.match(text, at) is not None
 

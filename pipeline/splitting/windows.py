@@ -33,7 +33,8 @@ class Windows:
         self._ruler = ruler
         self._style = style
         self._costs = costs or {}  # of the headers of wholes
-        self._quick = style.paragraphs and isinstance(ruler, Characters)
+        self._exact = isinstance(ruler, Characters)
+        self._quick = style.paragraphs and self._exact
 
     def cut(
         self, start: int, end: int, bounds: Bounds, wholes: Sequence[Whole] = (), body: int = 0
@@ -145,10 +146,9 @@ class Windows:
             at = first_shared(self._scan, low, stop) if self._style.weak else 0
             if not at and by_grapheme:
                 at = next_grapheme(self._text, start, low, stop)
-            if not at:
-                return 0
-            if self._ruler.fits(at, stop, overlap):
-                return skip_space(self._scan, at, stop)
+                at = at and skip_space(self._scan, at, stop)
+            if not at or self._exact or self._ruler.fits(at, stop, overlap):
+                return at
             low = at + 1
         return 0
 
