@@ -110,7 +110,7 @@ class Space:
 # How the semantic splitter finds breaks (`splitting.breakpoints`), and the usual threshold of each: those of
 # LangChain's SemanticChunker, and for the best segmentation the one that found most of the right breaks.
 BREAKPOINTS = {
-    "optimal": 1.75,
+    "optimal": 1.6,
     "percentile": 95.0,
     "standard_deviation": 3.0,
     "interquartile": 1.5,

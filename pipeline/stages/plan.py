@@ -48,10 +48,10 @@ anti join (select text_hash from cached union all select text_hash from held
 order by place
 """
 
-# A text that this run has sent as a sentence was not known before.
-_KNOWN = (
-    "select count(*) from distinct_texts anti join wanted using (text_hash) anti join sent using (text_hash)"
-)
+# A chunk that is a sentence, too, is counted with the sentences.
+_KNOWN = """
+select count(*) from distinct_texts anti join wanted using (text_hash) anti join sentences using (text_hash)
+"""
 
 _CHANGED = """
 with old as (select chunk_id from held semi join replaced using (doc_id))
@@ -65,7 +65,7 @@ def plan(context: Context, documents: DocumentCounts) -> Plan:
     """Stage the chunks' texts to embed, and count them."""
     with _staged(context, CHUNKS, ["chunk_id", "text_hash", "tokens"]) as db:
         wanted = _wanted(db)
-        db.register("sent", _hashes(read_shards(context.staging, SENTENCE_TEXTS)))
+        db.register("sentences", _hashes(read_shards(context.staging, SENTENCES)))
         db.register("replaced", replaced_documents(context.staging))
         [(known,)] = db.execute(_KNOWN).fetchall()
         [(inserted, unchanged, deleted)] = db.execute(_CHANGED).fetchall()
