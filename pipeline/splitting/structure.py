@@ -67,17 +67,18 @@ def title_of(scan: str, heading: Heading) -> str:
     """A heading's words, white space folded, without closing hashes and without its id."""
     start, end, _, words = heading
     if words == start:  # underlined
-        return _shortened(_without_id(" ".join(scan[start : scan.rfind("\n", start, end - 1)].split())))
+        return shortened(_without_id(" ".join(scan[start : scan.rfind("\n", start, end - 1)].split())))
     title = " ".join(scan[words:end].split())
     if title[-1:] in ("#", "}"):
         title = _without_id(title)
         unclosed = title.rstrip("#")
         if unclosed != title and unclosed[-1:] in ("", " "):
             title = _without_id(unclosed.rstrip())
-    return _shortened(title)
+    return shortened(title)
 
 
-def _shortened(title: str) -> str:
+def shortened(title: str) -> str:
+    """A title that can be repeated."""
     return title if len(title) <= _TITLE else title[: _TITLE - 1] + "…"
 
 
