@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from pipeline.embedding import connect
 from pipeline.model import Chunk, Endpoint, Space
@@ -57,6 +58,7 @@ def stitched(language: str, count: int, seed: int) -> Iterator[Stitched]:
         yield Stitched(f"{first}\n\n{second}", len(first) + 2)
 
 
+@cache
 def _pages(name: str) -> list[list[str]]:
     """A corpus' pages as their paragraphs of plain sentences; articles of several rows are one page."""
     pages: dict[str, list[str]] = defaultdict(list)

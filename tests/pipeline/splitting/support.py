@@ -155,6 +155,12 @@ def checked(text: str, spec: SplitterSpec, counter: TokenCounter) -> list[Chunk]
     """Split a text, and check everything that holds for every text, spec and counter."""
     chunks = make(spec, counter).split(text)
     assert make(spec, counter).split(text) == chunks
+    check_chunks(text, chunks, spec, counter)
+    return chunks
+
+
+def check_chunks(text: str, chunks: Sequence[Chunk], spec: SplitterSpec, counter: TokenCounter) -> None:
+    """Check a text's chunks, whatever made them."""
     assert [chunk.tokens for chunk in chunks] == counter.count([chunk.embedded(text) for chunk in chunks])
     spans = [(chunk.start, chunk.end) for chunk in chunks]
     _check_order(text, spans)
@@ -169,7 +175,6 @@ def checked(text: str, spec: SplitterSpec, counter: TokenCounter) -> list[Chunk]
         if size > spec.bound:
             assert chunk.prefix == ""
             assert len(regex.findall(r"\X", own)) == 1
-    return chunks
 
 
 def _check_order(text: str, spans: Sequence[tuple[int, int]]) -> None:
