@@ -1,20 +1,71 @@
 """Measures contenders in turns, so that a noisy machine is equally unfair to all of them."""
 
+import math
+import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Step = Callable[[], object]
+Make = Callable[[], Step]
+"""Makes a contender anew: what that takes is not measured, and what it remembered is forgotten."""
 
 
-def medians(rounds: int, contenders: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+def medians(rounds: int, contenders: Mapping[str, Step]) -> dict[str, float]:
     """Run each contender once a round; gives the median of each one's wall-clock seconds."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(rounds):
-        for name, contender in contenders.items():
-            began = time.perf_counter()
-            contender()
-            seconds[name].append(time.perf_counter() - began)
-            print(f"  round {number + 1}: {name} {seconds[name][-1]:.2f} s", flush=True)
-    return {name: statistics.median(measured) for name, measured in seconds.items()}
+
+    def measure(number: int, name: str) -> float:
+        began = time.perf_counter()
+        contenders[name]()
+        seconds = time.perf_counter() - began
+        print(f"  round {number}: {name} {seconds:.2f} s", flush=True)
+        return seconds
+
+    return _in_turns(rounds, list(contenders), measure)
+
+
+def cpu_medians(rounds: int, contenders: Mapping[str, Make]) -> dict[str, float]:
+    """Make and run each contender once a round; gives the median of each one's CPU seconds."""
+    return _in_turns(rounds, list(contenders), lambda _, name: cpu_seconds(contenders[name]()))
+
+
+def cpu_medians_apart(rounds: int, contenders: Mapping[str, Make], limit: float) -> dict[str, float]:
+    """Like `cpu_medians`, each in a process of its own: infinity for one that is not done after `limit` s."""
+
+    def measure(_: int, name: str) -> float:
+        seconds = apart(lambda: cpu_seconds(contenders[name]()), limit)
+        return math.inf if seconds is None else seconds
+
+    return _in_turns(rounds, list(contenders), measure)
+
+
+def cpu_seconds(step: Step) -> float:
+    """The CPU seconds that a step takes, of all its threads."""
+    began = time.process_time()
+    step()
+    return time.process_time() - began
+
+
+def apart(step: Callable[[], T], limit: float) -> T | None:
+    """What a step gives in a process of its own; None where it is not done after `limit` seconds."""
+    context = multiprocessing.get_context("fork")  # what the step works on is there without being sent
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(step, sender))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "lance is not fork-safe")  # no step opens a table
+        process.start()
+    sender.close()
+    try:
+        found: T | None = receiver.recv() if receiver.poll(limit) else None
+        return found
+    finally:
+        process.kill()
+        process.join()
 
 
 def ratio(found: Mapping[str, float], ours: str, peer: str, most: float) -> None:
@@ -22,3 +73,30 @@ def ratio(found: Mapping[str, float], ours: str, peer: str, most: float) -> None
     share = found[ours] / found[peer]
     verdict = "within" if share <= most else "OVER"
     print(f"{ours}: {found[ours]:.2f} s, {peer}: {found[peer]:.2f} s, ratio {share:.2f} ({verdict} {most:g})")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table as Markdown has it: the first column to the left, the others to the right."""
+    widths = [max(3, *map(len, column)) for column in zip(header, *rows, strict=True)]
+    rule = [f":{'-' * (widths[0] - 1)}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]
+    for row in (header, rule, *rows):
+        others = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        print("|", " | ".join([row[0].ljust(widths[0]), *others]), "|")
+    print(flush=True)
+
+
+def _in_turns(rounds: int, names: Sequence[str], measure: Callable[[int, str], float]) -> dict[str, float]:
+    """The median of each one's measures; who took forever once is not asked again."""
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        for name in names:
+            if math.inf not in seconds[name]:
+                seconds[name].append(measure(number + 1, name))
+    return {
+        name: max(measured) if math.inf in measured else statistics.median(measured)
+        for name, measured in seconds.items()
+    }
+
+
+def _send(step: Callable[[], object], sender: Connection) -> None:
+    sender.send(step())
