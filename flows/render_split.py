@@ -71,7 +71,7 @@ class _View:
 
 def chunks(shown: Shown, *, full: bool) -> None:
     """Each chunk as it stands in the text, and what they come to."""
-    render.lines([_header(shown)])
+    render.lines(_folded(_header(shown), 0))
     if not shown.chunks:
         render.lines([Text("no chunks: there is no text")])
         return
@@ -81,8 +81,10 @@ def chunks(shown: Shown, *, full: bool) -> None:
         render.lines([Text(), *_chunk(shown, view, full=full)])
     if len(views) > most:
         left = f"… and {len(views) - most:,} more chunks: --full shows all, and all of their text"
-        render.lines([Text(), Text(left)])
-    render.lines([Text(), *_summary(shown)])
+        render.lines([Text(), *_folded(Text(left), 0)])
+    render.lines([Text()])
+    for line in _summary(shown):
+        render.lines(_folded(line, 0))
 
 
 def _header(shown: Shown) -> Text:
@@ -110,15 +112,16 @@ def _chunk(shown: Shown, view: _View, *, full: bool) -> Iterator[Text]:
     """A chunk: its measures, what is embedded before it, its text, and what it ends with."""
     chunk, colour = view.chunk, _COLOURS[view.number % 2]
     yield _measures(shown, view)
-    for line in _wrapped(Text(render.safe(chunk.prefix.strip("\n")), "dim")):
+    prefix = Text(render.safe(chunk.prefix.strip("\n")), "dim")
+    for line in _folded(prefix) if prefix else ():
         yield Text.assemble((f"{_MARGIN}┊ ", "dim"), line)
     body = Text(render.safe(shown.text[chunk.start : chunk.end]))
     body.stylize("dim italic", 0, view.shared)
-    lines = _wrapped(body)
+    lines = _folded(body)
     hidden = len(lines) - _HEAD - _TAIL
     if hidden > 1 and not full:
         lines[_HEAD:-_TAIL] = [Text(f"⋯ {hidden} more lines ⋯", "dim")]
-    yield from (Text.assemble((f"{_MARGIN}│ ", colour), line) for line in lines)
+    yield from (Text.assemble((f"{_MARGIN}│", colour), " " if line else "", line) for line in lines)
     yield Text.assemble((f"{_MARGIN}╰ ", colour), _end(shown, view))
 
 
@@ -127,6 +130,8 @@ def _measures(shown: Shown, view: _View) -> Text:
     cells = min(_BAR, -(-view.size * _BAR // bound))
     over = "bold red" if view.size > bound else ""
     counts = [f"{chunk.tokens:,} tokens", f"{chunk.end - chunk.start:,} characters"]
+    if shown.unit == "characters":
+        counts.reverse()
     found = Text.assemble(
         (f"{view.number:>3} ", "bold"),
         ("█" * cells, over or colour),
@@ -183,24 +188,22 @@ def _summary(shown: Shown) -> Iterator[Text]:
         )
         yield Text(f"ends: {', '.join(shares)}")
     wrong = [
-        f"{count:,} {what}"
-        for count, what in (
-            (figures.over_bound, "over the bound"),
-            (figures.headings.broken, "headings left alone"),
-            (figures.fences.broken, "fences broken that would fit"),
-            (figures.tables.broken, "tables broken that would fit"),
+        f"{count:,} {what if count == 1 else f'{what}s'} {how}"
+        for count, what, how in (
+            (figures.over_bound, "chunk", "over the bound"),
+            (figures.headings.broken, "heading", "left alone"),
+            (figures.fences.broken, "fence", "broken that would fit"),
+            (figures.tables.broken, "table", "broken that would fit"),
         )
         if count
     ]
     yield Text(", ".join(wrong), "yellow") if wrong else Text("nothing over the bound, left alone or broken")
 
 
-def _wrapped(text: Text) -> list[Text]:
-    """A text's lines as they fit beside the margin."""
-    if not text:
-        return []
+def _folded(text: Text, margin: int = len(_MARGIN) + 2) -> list[Text]:
+    """A text's lines as they fit beside a margin."""
     text.expand_tabs(4)
-    columns = max(8, render.width(_WIDEST) - len(_MARGIN) - 2)
+    columns = max(8, render.width(_WIDEST) - margin)
     found: list[Text] = []
     for line in text.split(allow_blank=True):
         found += line.divide(_folds(line.plain, columns))

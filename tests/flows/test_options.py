@@ -29,6 +29,8 @@ COMMANDS = {
     "ingest": OF_A_RUN | OF_A_CUT | {"--batch-inputs"},
     "plan": OF_A_RUN | OF_A_CUT | {"--batch-inputs"},
     "search": OF_A_SEARCH,
+    "split": OF_A_CUT
+    | {"--text", "--id", "--glob", "--embedding", "--full", "--compare", "--queries", "--qrels"},
     "sql": set[str](),
     "tables": set[str](),
     "versions": set[str](),
