@@ -1,11 +1,18 @@
-"""The embedded model's tokens, counted with its own tokenizer."""
+"""The embedded model's tokens, counted from the units that no token reaches out of."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from tokenizers import Token, Tokenizer
 
 from pipeline import wordllama
 from pipeline.tokens.surrogates import without_surrogates
 
-_WIDTH = 8  # characters a token in the first look: prose has three to four
+_LONGEST = 16  # characters of a token
+_BYTE = re.compile("<0x..>")  # the tokens that spell a character the vocabulary lacks
+_SPECIAL = re.compile("<(?:unk|/?s)>")
+_LETTERS = "A-Za-z\u00c0-\u06ff"  # Latin to Arabic: the scripts whose letters tokens join
 
 
 class LocalTokens:
@@ -13,23 +20,112 @@ class LocalTokens:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each text."""
-        encodings = wordllama.tokenizer().encode_batch_fast(
-            [without_surrogates(text) for text in texts], add_special_tokens=False
-        )
-        return [len(encoding) for encoding in encodings]
+        units = _units()
+        return [units.count(text) for text in texts]
 
     def take(self, text: str, tokens: int) -> int:
         """How many characters from a text's start come to at most so many tokens."""
-        if tokens < 1:
+        return _units().take(text[: _LONGEST * tokens], tokens) if tokens > 0 else 0
+
+
+class Units(dict[str, int]):
+    """How many tokens a unit has more than characters: learned as units come, and at most so many kept.
+
+    A unit is a word, a run of punctuation, or a run of spaces, with the spaces before it; or a single
+    character that the vocabulary lacks. Between units, tokens end: none holds a space behind anything
+    else, none joins letters and punctuation. Characters outside of units (digits, line ends, kana, most
+    kanji) are a token each, since no token joins them with others. The tokenizer puts a space before
+    each text; that is what makes a text's sum start at one.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, kept: int = 1 << 16, longest: int = 64) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer
+        self._model = tokenizer.model
+        self._kept = kept
+        self._longest = longest
+        self._pattern = _pattern(tokenizer)
+        self._find = self._pattern.findall
+
+    def __missing__(self, unit: str) -> int:
+        extra = len(self._tokens(unit)) - len(unit)
+        if len(unit) <= self._longest:
+            if len(self) >= self._kept:
+                self.clear()
+            self[unit] = extra
+        return extra
+
+    def count(self, text: str) -> int:
+        """The tokens of a text."""
+        if not text:
             return 0
-        width = _WIDTH * tokens
-        while True:
-            window = without_surrogates(text[:width])
-            offsets = wordllama.tokenizer().encode(window, add_special_tokens=False).offsets
-            if len(offsets) > tokens or width >= len(text):
+        if _SPECIAL.search(text):
+            return len(self._tokenizer.encode(without_surrogates(text), add_special_tokens=False))
+        spaced = _spaced(text)
+        return len(spaced) + sum(map(self.__getitem__, self._find(spaced)))
+
+    def take(self, text: str, tokens: int) -> int:
+        """How many characters from a text's start come to at most so many tokens."""
+        if _SPECIAL.search(text):
+            encoding = self._tokenizer.encode(without_surrogates(text), add_special_tokens=False)
+            return encoding.offsets[tokens][0] if len(encoding) > tokens else len(text)
+        spaced = _spaced(text)
+        at = 0
+        for unit in self._pattern.finditer(spaced):
+            start, end = unit.span()
+            if at + tokens <= start:
                 break
-            width *= 4
-        taken = offsets[tokens][0] if len(offsets) > tokens else len(text)
-        while taken and self.count([text[:taken]])[0] > tokens:
-            taken -= 1
-        return taken
+            tokens -= start - at
+            cost = end - start + self[unit.group()]
+            if cost > tokens:
+                return start + self._within(unit.group(), tokens) - 1
+            at, tokens = end, tokens - cost
+        return min(at + tokens, len(spaced)) - 1
+
+    def _within(self, unit: str, tokens: int) -> int:
+        """How many characters of a unit so many of its tokens spell."""
+        end: int = self._tokens(unit)[tokens].offsets[0]  # in bytes
+        return len(_underlined(unit).encode()[:end].decode(errors="ignore"))
+
+    def _tokens(self, unit: str) -> list[Token]:
+        found: list[Token] = self._model.tokenize(_underlined(unit))
+        return found
+
+
+@cache
+def _units() -> Units:
+    return Units(wordllama.tokenizer())
+
+
+def _spaced(text: str) -> str:
+    return " " + text.replace("\u2581", " ")
+
+
+def _underlined(unit: str) -> str:
+    return without_surrogates(unit).replace(" ", "\u2581")
+
+
+def _pattern(tokenizer: Tokenizer) -> re.Pattern[str]:
+    """What matches the units of a text, and passes over the characters between them.
+
+    It begins with one set of characters, since the engine looks for such a beginning much faster.
+    """
+    vocabulary = [
+        token.replace("\u2581", " ") for token in tokenizer.get_vocab() if not _BYTE.fullmatch(token)
+    ]
+    joined = set("".join(token for token in vocabulary if len(token) > 1))
+    single = {token for token in vocabulary if len(token) == 1} | set(map(chr, range(128)))
+    letter = re.compile(f"[{_LETTERS}]").match
+    marks = _class(sign for sign in joined if sign != " " and not letter(sign))
+    alone = _class(sign for sign in single - joined if not letter(sign))
+    return re.compile(
+        f"[^{alone}](?:"
+        f"(?<= ) *(?:[{_LETTERS}]+|[{marks}]+)?"
+        f"|(?<=[{_LETTERS}])[{_LETTERS}]*"
+        f"|(?<=[{marks}])[{marks}]+"  # one alone is a token
+        f"|(?<![{marks}]))"
+    )
+
+
+def _class(signs: Iterable[str]) -> str:
+    return "".join(map(re.escape, sorted(signs)))
