@@ -16,7 +16,7 @@ def run_as_task(stage: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> 
     Arguments stay in this process: Prefect would otherwise walk through them, and record them. Tries
     are the worker's business: a stage that failed here would fail again.
     """
-    name = stage.__name__.removesuffix("_documents")
+    name = stage.__name__.removesuffix("_documents").replace("_", " ")
 
     def step() -> T:
         result = stage(*args, **kwargs)

@@ -25,7 +25,8 @@ class Recall:
         live = open_version(store, job.table, context.live) if context.live else None
         self._indexes = [VectorIndex(dataset) for dataset in (cached, live) if dataset is not None]
         self._rows: dict[str, int] = {}
-        self._vectors: Vectors = np.zeros((1, job.space.dimensions), np.float32)
+        self._dimensions = job.space.dimensions
+        self._vectors: Vectors = np.zeros((0, self._dimensions), np.float32)
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """The vectors[n, d] of texts; zeros for those that nothing holds."""
@@ -41,11 +42,11 @@ class Recall:
     def _load(self, hashes: Sequence[str]) -> None:
         wanted = pa.array(dict.fromkeys(hashes), pa.string())
         self._rows = {one: place for place, one in enumerate(wanted.to_pylist())}
-        self._vectors = np.zeros((len(wanted), self._vectors.shape[1]), np.float32)
+        self._vectors = np.zeros((len(wanted), self._dimensions), np.float32)
         missing = np.arange(len(wanted))
         with store_errors(self._store):
             for index in self._indexes:
                 found, vectors = index.take(wanted.take(pa.array(missing)))
                 places = missing[found.to_numpy()]
-                self._vectors[places] = vectors.flatten().to_numpy().reshape(len(places), -1)
+                self._vectors[places] = vectors.flatten().to_numpy().reshape(-1, self._dimensions)
                 missing = np.setdiff1d(missing, places)

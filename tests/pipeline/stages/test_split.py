@@ -1,19 +1,26 @@
 """split: staged chunks, exact to the character, and counts as reading corrects them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline import ids, schema
+from pipeline.embedding import limits
 from pipeline.errors import InputError, TooManyFailures
+from pipeline.ledger import Ledger
 from pipeline.model import Budget, DocumentCounts, Endpoint, Secret, Space, SplitterSpec
+from pipeline.objects import Objects
 from pipeline.stages.context import Context
 from pipeline.stages.split import CHUNKS, split
 from pipeline.staging import read_shards
+from pipeline.tokens import counter_for
+from tests.endpoint import MeteredEndpoint
 from tests.pipeline.stages.steps import compared
-from tests.support import job_for, rows, run, write_pages
+from tests.support import job_for, metered, rows, run, write_pages
 
 _JAPANESE = "# 川\n\n川は水を運ぶ。\n\n## 源流\n\n" + "".join(f"{n}番目の沢の水が集まる。" for n in range(20))
+_NOWHERE = Endpoint("http://127.0.0.1:9/v1", Secret("sk-test"))  # nothing must be sent
 _ENGLISH = "# Rivers\n\n" + "\n\n".join(f"River number {n} carries water to the sea." for n in range(30))
 
 
@@ -63,12 +70,11 @@ def test_equal_texts_of_one_document_are_told_apart_by_their_count(tmp_path: Pat
 def test_the_prefix_of_the_space_is_embedded_and_counted_but_never_stored(tmp_path: Path, store: str) -> None:
     folder = write_pages(tmp_path / "docs", {"a.md": _ENGLISH})
     space = Space("openai", "text-embedding-3-small", 64, document_prefix="passage: ")
-    endpoint = Endpoint("http://127.0.0.1:9/v1", Secret("sk-test"))
     plain, found = compared(
-        job_for(folder, store, space=Space("openai", "text-embedding-3-small", 64), endpoint=endpoint)
+        job_for(folder, store, space=Space("openai", "text-embedding-3-small", 64), endpoint=_NOWHERE)
     )
     _, bare = _split(plain, found)
-    context, found = compared(job_for(folder, store, space=space, endpoint=endpoint))
+    context, found = compared(job_for(folder, store, space=space, endpoint=_NOWHERE))
     _, staged = _split(context, found)
     assert {str(row["prefix"])[:9] for row in staged} == {"passage: "}
     assert not any(str(row["text"]).startswith("passage") for row in staged)
@@ -136,4 +142,85 @@ def test_a_bound_beyond_what_the_provider_takes_is_refused(tmp_path: Path, store
     job = job_for(folder, store, space=space, splitter=SplitterSpec(max_tokens=9000))
     context, found = compared(job)
     with pytest.raises(InputError, match=r"max_tokens is 9000, but openai/.* takes at most"):
+        split(context, found)
+
+
+def test_a_bound_in_characters_or_in_tokens_leaves_room_for_the_prefix_of_the_space(
+    tmp_path: Path, store: str
+) -> None:
+    folder = write_pages(tmp_path / "docs", {"a.md": _ENGLISH, "b.md": _JAPANESE})
+    space = Space("openai", "text-embedding-3-small", 64, document_prefix="passage: ")
+    bounds: list[dict[str, Any]] = [{"max_characters": 60}, {"max_tokens": 16}]
+    for bound in bounds:
+        spec = SplitterSpec("recursive", prefix_headings=False, **bound)
+        context, found = compared(job_for(folder, store, space=space, endpoint=_NOWHERE, splitter=spec))
+        _, staged = _split(context, found)
+        sizes = [
+            len(f"{row['prefix']}{row['text']}") if spec.max_characters else int(str(row["tokens"]))
+            for row in staged
+        ]
+        assert spec.bound * 0.8 < max(sizes) <= spec.bound
+        texts = [f"{row['prefix']}{row['text']}" for row in staged]
+        assert [row["tokens"] for row in staged] == counter_for(space).count(texts)
+
+
+@pytest.mark.parametrize(
+    ("bound", "said"),
+    [
+        ({"max_tokens": 20}, "'passage passage passage .*', takes 15 of the 20 tokens of a chunk"),
+        ({"max_characters": 103}, "takes 104 of the 103 characters of a chunk; raise max_characters"),
+    ],
+)
+def test_a_prefix_that_leaves_no_room_is_refused(
+    tmp_path: Path, store: str, bound: dict[str, Any], said: str
+) -> None:
+    folder = write_pages(tmp_path / "docs", {"a.md": "a"})
+    space = Space("openai", "text-embedding-3-small", 64, document_prefix="passage " * 13)
+    spec = SplitterSpec("recursive", **bound)
+    context, found = compared(job_for(folder, store, space=space, endpoint=_NOWHERE, splitter=spec))
+    with pytest.raises(InputError, match=said):
+        split(context, found)
+
+
+def test_a_chunk_with_more_tokens_than_the_provider_takes_is_a_dead_letter_and_the_rest_goes_on(
+    tmp_path: Path, store: str
+) -> None:
+    long, short = "word " * 9000, "短い。" * 20
+    folder = write_pages(
+        tmp_path / "docs", {"a.md": f"{long}\n\n{short}", "b.md": "fine", "c.md": "# C\n\n" + "wind " * 9000}
+    )
+    spec = SplitterSpec(max_characters=45_010)
+    with MeteredEndpoint() as endpoint:
+        job = job_for(folder, store, splitter=spec, budget=Budget(failures=0.5), **metered(endpoint.url))
+        report = run(job)
+        assert sorted(charge.text for charge in endpoint.ledger.charges) == ["fine", short]
+    letters = Ledger(Objects(store)).run(job.run_id)["dead_letters"]
+    assert [(letter["doc_id"], letter["stage"]) for letter in letters] == [
+        ("a.md", "split"),
+        ("c.md", "split"),
+    ]
+    bound = f"takes at most {limits(job.space).tokens_an_input} a text"
+    assert all(bound in letter["reason"] for letter in letters)
+    assert letters[0]["reason"].startswith("a chunk of 9000 tokens")
+    assert letters[0]["excerpt"] == long[:200]
+    assert report.documents == DocumentCounts(new=3)
+    assert (report.chunks.inserted, report.chunks.dead) == (2, 2)
+    assert sorted(rows(store)["text"].to_pylist()) == ["fine", short]
+
+
+def test_chunks_too_long_for_the_provider_count_against_the_failure_budget(
+    tmp_path: Path, store: str
+) -> None:
+    folder = write_pages(tmp_path / "docs", {"a.md": "word " * 9000})
+    context, found = compared(
+        job_for(
+            folder,
+            store,
+            space=Space("openai", "text-embedding-3-small", 64),
+            endpoint=_NOWHERE,
+            splitter=SplitterSpec(max_characters=90_000),
+            budget=Budget(failures=0),
+        )
+    )
+    with pytest.raises(TooManyFailures, match="1 of 1 documents failed"):
         split(context, found)
