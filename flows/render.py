@@ -105,14 +105,20 @@ def report(values: Mapping[str, Any]) -> None:
 def plan(values: Mapping[str, Any]) -> None:
     """What a run would do."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    embed = values["to_embed"]
     table.add_row("documents", _counts(values["documents"]))
-    table.add_row("chunks", _counts(values["chunks"]))
-    table.add_row(
-        "to embed", f"{embed['texts']:,} texts, {embed['tokens']:,} tokens, {embed['requests']:,} requests"
-    )
+    rounds = values.get(
+        "rounds"
+    )  # where only the sentences are known, and of the chunks what they can come to
+    if rounds:
+        table.add_row("sentences", _amount(rounds["sentences"]))
+        table.add_row("chunks", f"at most {_amount(rounds['chunks_at_most'])}")
+    else:
+        table.add_row("chunks", _counts(values["chunks"]))
+    at_most = "at most " if rounds else ""
+    table.add_row("to embed", at_most + _amount(values["to_embed"]))
     table.add_row("known already", f"{values['cache_hits']:,} texts")
-    table.add_row("cost", _usd(values["cost_usd"]) + (" — over the budget" if values["over_budget"] else ""))
+    over = " — over the budget" if values["over_budget"] else ""
+    table.add_row("cost", (at_most if values["cost_usd"] else "") + _usd(values["cost_usd"]) + over)
     if values["seconds_at_quota"] is not None:
         table.add_row("at the quota", f"{values['seconds_at_quota']:.0f} s")
     out.print(table)
@@ -193,6 +199,10 @@ def _plain(value: Any) -> Any:
 
 def _counts(values: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in values.items() if count) or "none"
+
+
+def _amount(values: Mapping[str, int]) -> str:
+    return f"{values['texts']:,} texts, {values['tokens']:,} tokens, {values['requests']:,} requests"
 
 
 def _usd(cost: float | None) -> str:

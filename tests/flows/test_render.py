@@ -108,6 +108,30 @@ def test_a_plan_says_its_price_and_its_time(
     assert lines[4:] == said
 
 
+def test_a_plan_of_two_rounds_says_what_is_exact_and_what_is_at_most(capsys: Captured) -> None:
+    first, second = ({"texts": n, "tokens": 10 * n, "requests": 1} for n in (700, 300))
+    render.plan(
+        {
+            "documents": {"new": 1},
+            "chunks": {"inserted": None},
+            "to_embed": {"texts": 1000, "tokens": 10_000, "requests": 2},
+            "cache_hits": 0,
+            "cost_usd": 0.0002,
+            "seconds_at_quota": None,
+            "over_budget": False,
+            "rounds": {"sentences": first, "chunks_at_most": second},
+        }
+    )
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:] == [
+        "sentences 700 texts, 7,000 tokens, 1 requests",
+        "chunks at most 300 texts, 3,000 tokens, 1 requests",
+        "to embed at most 1,000 texts, 10,000 tokens, 2 requests",
+        "known already 0 texts",
+        "cost at most 0.000200 USD",
+    ]
+
+
 def test_a_hit_is_shown_as_it_stands_and_cannot_control_the_terminal(capsys: Captured) -> None:
     render.hits("[what] is 山?", [HIT])
     first, second, third = capsys.readouterr().out.splitlines()
