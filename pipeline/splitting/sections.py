@@ -119,7 +119,7 @@ class Cutter:
     def spans(self, sections: Iterable[Section]) -> Iterator[tuple[Section, str, list[Span]]]:
         """Cut each section in windows; gives the prefix of its first chunk, too."""
         bound, overlap, costs = self.spec.bound, self.spec.overlap, self._costs
-        scan, reach, cut = self._scan, self._ruler.reach, self._windows.cut
+        scan, fits, cut = self._scan, self._ruler.fits, self._windows.cut
         sections = list(sections)
         self._measure(sections)
         for section in sections:
@@ -127,7 +127,7 @@ class Cutter:
             if first not in costs:
                 first = ""
             room = bound - costs[first]
-            if reach(start, room) >= end:  # most sections fit, and need no windows
+            if fits(start, end, room):  # most sections fit, and need no windows
                 stop = start + len(scan[start:end].rstrip())
                 start = skip_space(scan, start, stop)
                 yield section, first, [(start, stop)] if start < stop else []
@@ -154,6 +154,14 @@ class Cutter:
             (start, end, later + self._header(section, start) if number else prefix, section)
             for number, (start, end) in enumerate(spans)
         ]
+
+    def tokens(self, drafts: Sequence[_Draft], counter: TokenCounter) -> list[int]:
+        """The tokens of what will be embedded; what the ruler counted already is not counted again."""
+        known = self._ruler.counted if isinstance(self._ruler, Tokens) else {}
+        found = [None if prefix else known.get((start, end)) for start, end, prefix, _ in drafts]
+        unknown = (draft for draft, tokens in zip(drafts, found, strict=True) if tokens is None)
+        counts = iter(counter.count([prefix + self.text[start:end] for start, end, prefix, _ in unknown]))
+        return [next(counts) if tokens is None else tokens for tokens in found]
 
     def _measure(self, sections: Sequence[Section]) -> None:
         texts: set[str] = set()
@@ -183,22 +191,19 @@ class Cutter:
 def _counted(
     cutter: Cutter, drafts: Iterator[_Draft], counter: TokenCounter, spec: SplitterSpec
 ) -> Iterator[Chunk]:
-    """Count each chunk as it will be embedded, and tighten those that measure more than was told.
+    """Count each chunk as it will be embedded, and tighten those that are over the bound with their prefix.
 
-    Lines are counted one by one, and tokens can fall otherwise where a chunk begins and ends.
+    Tokens can fall otherwise where a prefix meets the text.
     """
-    text = cutter.text
     while batch := list(islice(drafts, _COUNTED_AT_ONCE)):
         while batch:
-            embedded = [prefix + text[start:end] for start, end, prefix, _ in batch]
-            counts = counter.count(embedded)
-            sizes = counts if spec.max_characters is None else [len(one) for one in embedded]
             tight: list[_Draft] = []
-            for draft, tokens, size in zip(batch, counts, sizes, strict=True):
+            for draft, tokens in zip(batch, cutter.tokens(batch, counter), strict=True):
+                start, end, prefix, section = draft
+                size = tokens if spec.max_characters is None else len(prefix) + end - start
                 tighter = cutter.tighter(draft, size - spec.bound) if size > spec.bound else []
                 tight += tighter
                 if not tighter:
-                    start, end, prefix, section = draft
                     yield Chunk(start, end, tokens, section.heading_path, prefix)
             batch = tight
 

@@ -36,14 +36,13 @@ class Windows:
         self._exact = isinstance(ruler, Characters)
         self._quick = style.paragraphs and self._exact
 
-    def cut(
+    def cut(  # noqa: C901 - the one loop of the engine; a call more in it is what splitting waits for
         self, start: int, end: int, bounds: Bounds, wholes: Sequence[Whole] = (), body: int = 0
     ) -> list[Span]:
         """The spans of text[start:end], in order; none lies within another.
 
         `wholes` are those that begin in it, in order; they do not meet. No chunk ends before `body`, where
-        what stands under a heading begins. A span exceeds the bound only where a single grapheme does, as
-        far as the ruler can tell.
+        what stands under a heading begins. A span exceeds the bound only where a single grapheme does.
         """
         scan, reach_of, late = self._scan, self._ruler.reach, self._style.late
         spans: list[Span] = []
@@ -51,6 +50,7 @@ class Windows:
         start = new = skip_space(scan, start, end)  # what begins at `new` is in no chunk yet
         floor = skip_space(scan, body, end) if body else start  # the chunk's end has to lie behind it
         number = 0  # of the first whole that ends behind the start
+        limit = end  # where a chunk has to end earlier than the ruler told
         quick = self._quick and not wholes
         while start < end:
             if quick:
@@ -65,7 +65,9 @@ class Windows:
                     bound = later
             while number < len(wholes) and wholes[number][1] <= start:
                 number += 1
-            reach = reach_of(start, bound - self._header(start, wholes, number) if wholes else bound)
+            room = bound - self._header(start, wholes, number) if wholes else bound
+            reach = reach_of(start, room)
+            reach = limit if limit < reach else reach
             if reach < end and scan[reach].isspace():
                 reach = skip_space(scan, reach, end)
             at, by_grapheme = end, False
@@ -74,9 +76,14 @@ class Windows:
                 by_grapheme = not at
                 at = at or grapheme_boundary(self._text, start, reach, end)
                 if at <= new and start < new:
-                    start = new  # nothing new fits beside what is shared
+                    start, limit = new, end  # nothing new fits beside what is shared
                     continue
             stop = _without_space(scan, start, at)
+            if not self._exact and (over := self._ruler.over(start, stop, room)) > 0:
+                limit = self._earlier(start, stop, room, over)
+                if limit < stop:
+                    continue
+            limit = end
             spans.append((start, stop))
             new = floor = skip_space(scan, at, end)
             if overlap and new < end:
@@ -86,6 +93,12 @@ class Windows:
                 start = new
             bound = later
         return spans
+
+    def _earlier(self, start: int, stop: int, room: int, over: int) -> int:
+        """How far to reach instead of `stop`; `stop` itself where nothing but a grapheme is left."""
+        if grapheme_boundary(self._text, start, start, stop) >= stop:
+            return stop
+        return max(start, min(stop - 1, start + (stop - start) * room // (room + over)))
 
     def _end(
         self, start: int, new: int, floor: int, reach: int, wholes: Sequence[Whole], number: int, later: int
