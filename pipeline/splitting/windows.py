@@ -67,7 +67,10 @@ class Windows:
                 number += 1
             room = bound - self._header(start, wholes, number) if wholes else bound
             reach = reach_of(start, room)
-            reach = limit if limit < reach else reach
+            if limit < reach:
+                reach = limit
+            elif end - (end - start) // 8 < reach < end and self._ruler.fits(start, end, room):
+                reach = end  # the ruler tells but about how far it is
             if reach < end and scan[reach].isspace():
                 reach = skip_space(scan, reach, end)
             at, by_grapheme = end, False
