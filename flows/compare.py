@@ -111,8 +111,9 @@ class _Documents:
             raise InputError(self.left_out[0].reason)
 
     def _all(self) -> Iterator[Document | DeadLetter]:
-        yield from (one for one in self.listed if isinstance(one, DeadLetter))
+        letters = [one for one in self.listed if isinstance(one, DeadLetter)]
         listed = [one for one in self.listed if isinstance(one, Listed)]
+        yield from (replace(one, reason=f"{one.doc_id or one.uri}: {one.reason}") for one in letters)
         if self.source and self.source.kind == "rows":
             yield from open_source(self.source).read(listed)
             return

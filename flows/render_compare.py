@@ -115,7 +115,7 @@ def _rows(setting: Setting, among: Sequence[Compared]) -> list[_Row]:
         ),
         _Row("median size", lambda one: f"{one.figures.median:,}"),
         _Row("largest", lambda one: f"{one.figures.largest:,}"),
-        _Row("bound used", lambda one: f"{one.figures.utilisation:.0%}", lambda one: one.figures.utilisation),
+        _Row("bound used", lambda one: f"{one.figures.utilisation:.0%}"),
         _Row(
             "over the bound", lambda one: f"{one.figures.over_bound:,}", lambda one: -one.figures.over_bound
         ),

@@ -18,13 +18,8 @@ _WIDEST = 100  # columns: longer lines are hard to read
 _MARGIN = "    "
 _BAR = 10  # cells
 _LEAST_PATH = 8  # columns
-_LEAST_PATH = 8  # columns
-_LEAST_PATH = 8  # columns
-_LEAST_PATH = 8  # columns
-_LEAST_PATH = 8  # columns
-_NOT_FIRST = frozenset(
-    "、。，．・：；？！ー）］｝〕〉》」』】〟’”…々ぁぃぅぇぉっゃゅょァィゥェォッャュョ"
-)  # of a line
+# What no line begins with.
+_NOT_FIRST = frozenset("、。，．・：；？！ー）］｝〕〉》」』】〟’”…々ぁぃぅぇぉっゃゅょァィゥェォッャュョ")
 _COLOURS = ("magenta", "cyan")  # of neighbours in turn
 
 _ENDS = {
