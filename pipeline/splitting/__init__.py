@@ -15,7 +15,7 @@ _KINDS = {
     "fixed": "pipeline.splitting.recursive:FixedSplitter",
     "html": "pipeline.splitting.html:HtmlSplitter",
     "markdown": "pipeline.splitting.markdown:MarkdownSplitter",
-    "recursive": "pipeline.splitting.recursive:RecursiveSplitter",
+    "recursive": "pipeline.splitting.recursive:recursive_splitter",
     "sentence": "pipeline.splitting.recursive:SentenceSplitter",
 }
 

@@ -36,7 +36,7 @@ class Windows:
         self._exact = isinstance(ruler, Characters)
         self._quick = style.paragraphs and self._exact
 
-    def cut(  # noqa: C901 - the one loop of the engine; a call more in it is what splitting waits for
+    def cut(  # noqa: C901, PLR0915 - the engine's one loop: a call more in it is what splitting waits for
         self, start: int, end: int, bounds: Bounds, wholes: Sequence[Whole] = (), body: int = 0
     ) -> list[Span]:
         """The spans of text[start:end], in order; none lies within another.
