@@ -4,15 +4,14 @@ import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import accumulate, chain, groupby, islice, pairwise
+from itertools import accumulate, islice, pairwise
 from operator import sub
 from typing import Protocol
 
 from pipeline.ports import TokenCounter
 from pipeline.splitting.prose import grapheme_boundary, next_grapheme
-from pipeline.splitting.windows import Span
 
-_COUNTED_AT_ONCE = 8192  # pieces: a large text is never held twice
+_COUNTED_AT_ONCE = 8192  # texts
 
 
 class Pieces(Protocol):
@@ -127,6 +126,40 @@ class Each:
         return start + 1
 
 
+class Sought:
+    """Pieces that end where matches do, which are looked for only where a chunk can end."""
+
+    blank = 0
+    gaps = False
+
+    def __init__(self, pattern: re.Pattern[str], text: str, _start: int, end: int) -> None:
+        self._find = pattern.finditer
+        self._text = text
+        self._end = end
+
+    def last(self, start: int, high: int) -> int:
+        """Look back from `high`; in the last quarter first, since what is wanted is most often there."""
+        if high >= self._end:
+            return self._end
+        for low in (high - (high - start) // 4, start):
+            for match in reversed(list(self._find(self._text, low, high))):
+                if _Apart(self._text, start, self._end)(match.end()):
+                    return match.end()
+        return 0
+
+    def next(self, start: int, low: int) -> int:
+        """Look ahead from `low`."""
+        apart = _Apart(self._text, start, self._end)
+        for match in self._find(self._text, low - 1, self._end):
+            if match.end() >= low and apart(match.end()):
+                return match.end()
+        return self._end
+
+    def end(self, start: int) -> int:
+        """Where the next one begins."""
+        return self.next(start, start + 1)
+
+
 class Graphemes:
     """A piece a grapheme."""
 
@@ -187,10 +220,10 @@ class Counted(Listed):
         self, places: "array[int]", gaps: bool, end: int, text: str, counter: TokenCounter, most: int
     ) -> None:
         super().__init__(places, gaps, end)
-        counts = _counts((text[begin:stop] for begin, stop in pairwise(places)), counter)
-        self._at_begin, self._at_end = _sides(array("q", accumulate(counts, initial=0)), gaps)
-        sizes = map(sub, self._at_end, self._at_begin)
-        self._long = [number for number, size in enumerate(sizes) if size > most]
+        sizes = counts((text[begin:stop] for begin, stop in pairwise(places)), counter)
+        self._at_begin, self._at_end = _sides(array("q", accumulate(sizes, initial=0)), gaps)
+        alone = map(sub, self._at_end, self._at_begin)
+        self._long = [number for number, size in enumerate(alone) if size > most]
 
     def reach(self, start: int, bound: int) -> int:
         """Where the last piece ends with which those from `start` on measure at most `bound`.
@@ -231,47 +264,52 @@ def counted(
     return Counted(places, keep == "drop", end, text, counter, most) if places is not None else None
 
 
+def counts(texts: Iterator[str], counter: TokenCounter) -> Iterator[int]:
+    """The tokens of each text; a large number of them is never held at once."""
+    while batch := list(islice(texts, _COUNTED_AT_ONCE)):
+        yield from counter.count(batch)
+
+
 def _places(
     pattern: re.Pattern[str], keep: str, whole: bool, text: str, start: int, end: int
 ) -> "array[int] | None":
     stretch = text[start:end]
     if not pattern.search(stretch):
         return None
-    spans = ((start + match.start(), start + match.end()) for match in pattern.finditer(stretch))
-    if whole:
-        apart = _Apart(text, start, end)
-        spans = (
-            span
-            for span in spans
-            if (keep == "end" or apart(span[0])) and (keep == "start" or apart(span[1]))
-        )
+    matches = pattern.finditer(stretch)
+    apart = _Apart(text, start, end) if whole else None
     if keep == "drop":
-        return array("q", _between(spans, start, end))
-    edges = chain((start,), (span[keep == "end"] for span in spans), (end,))
-    return array("q", (edge for edge, _ in groupby(edges)))  # an empty piece is none
+        return _between(matches, apart, start, end)
+    side, at = keep == "end", start
+    places = array("q", (start,))
+    for match in matches:
+        edge = start + match.span()[side]
+        if at < edge < end and (apart is None or apart(edge)):
+            places.append(edge)
+            at = edge
+    places.append(end)
+    return places
 
 
-def _between(spans: Iterable[Span], start: int, end: int) -> Iterator[int]:
-    """The beginnings and ends of what lies between spans."""
-    for begin, stop in spans:
-        if start < begin:
-            yield start
-            yield begin
-        start = stop
-    if start < end:
-        yield start
-        yield end
+def _between(matches: Iterable[re.Match[str]], apart: "_Apart | None", start: int, end: int) -> "array[int]":
+    """The beginnings and ends of what lies between matches."""
+    places, at = array("q"), start
+    for match in matches:
+        begin, stop = match.span()
+        begin, stop = start + begin, start + stop
+        if apart is None or (apart(begin) and apart(stop)):
+            if at < begin:
+                places.extend((at, begin))
+            at = stop
+    if at < end:
+        places.extend((at, end))
+    return places
 
 
 def _sides(places: "array[int]", gaps: bool) -> "tuple[memoryview[int], memoryview[int]]":
     """The beginnings and the ends of pieces."""
     view = memoryview(places)
     return (view[::2], view[1::2]) if gaps else (view[:-1], view[1:])
-
-
-def _counts(texts: Iterator[str], counter: TokenCounter) -> Iterator[int]:
-    while batch := list(islice(texts, _COUNTED_AT_ONCE)):
-        yield from counter.count(batch)
 
 
 class _Apart:
@@ -284,11 +322,14 @@ class _Apart:
         self._end = end
 
     def __call__(self, at: int) -> bool:
-        if self._text[at - 1 : at + 1] == "\r\n":
-            return True  # either half is trimmed
+        text = self._text
+        # Before the combining marks, only a line end of Windows is joined: either half of it is trimmed.
+        if self._known < at < self._end and text[at - 1] < "\u0300" > text[at]:
+            self._known = self._until = at
+            return True
         if at < self._until:
             return at == self._known
-        self._until = grapheme_boundary(self._text, self._known, at, self._end) if at > self._known else at
+        self._until = grapheme_boundary(text, self._known, at, self._end) if at > self._known else at
         if self._until <= at:
             self._known = self._until
         return self._until == at

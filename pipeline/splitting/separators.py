@@ -17,15 +17,26 @@ from itertools import islice, takewhile
 from typing import Protocol
 
 from pipeline.errors import InputError
+from pipeline.model import Chunk, SplitterSpec
 from pipeline.ports import TokenCounter
-from pipeline.splitting.pieces import Counted, Each, Graphemes, Literal, Pieces, counted, listed, literal
-from pipeline.splitting.prose import _PHRASE
+from pipeline.splitting.pieces import (
+    Counted,
+    Each,
+    Graphemes,
+    Literal,
+    Pieces,
+    Sought,
+    counted,
+    counts,
+    listed,
+    literal,
+)
+from pipeline.splitting.prose import _PHRASE, _SPACE, skip_space
 from pipeline.splitting.rulers import Characters, Tokens
 from pipeline.splitting.windows import Span
 
 LANGCHAIN = ("\n\n", "\n", " ", "")
 _KEEP = ("start", "end", "drop")
-_WORD = re.compile(rf"\s++|{_PHRASE.pattern}")
 _EACH = re.compile("(?s:.)")
 
 
@@ -48,6 +59,10 @@ class Separators:
         """The patterns before the one that is empty."""
         return tuple(takewhile(bool, self.patterns))
 
+    def searched(self, pattern: str) -> bool:
+        """Whether one of the patterns can be looked for where a chunk can end, and nowhere else."""
+        return not self.regex and self.keep != "drop" and Literal.can(pattern)
+
     def compiled(self, pattern: str) -> re.Pattern[str]:
         """What finds one of the patterns."""
         try:
@@ -67,6 +82,23 @@ class _Measure(Protocol):
 
     def back(self, end: int, bound: int) -> int:
         """The earliest start with which text[start:end] measures at most `bound`."""
+
+
+class _Trimmed:
+    """Leaves out the white space around a chunk."""
+
+    def __init__(self, text: str, measure: _Measure) -> None:
+        self._text = text
+        self._measure = measure
+
+    def reach(self, start: int, bound: int) -> int:
+        """Without white space at `start`, and with all of what follows."""
+        text, end = self._text, len(self._text)
+        return skip_space(text, self._measure.reach(skip_space(text, start, end), bound), end)
+
+    def back(self, end: int, bound: int) -> int:
+        """As far as the measure tells."""
+        return self._measure.back(end, bound)
 
 
 _Level = Callable[[str, int, int], Pieces | None]
@@ -112,6 +144,25 @@ class SeparatorCutter:
         return walk.spans
 
 
+class SeparatorSplitter:
+    """Cuts plain text at a spec's separators, or at LangChain's where it names none."""
+
+    def __init__(self, spec: SplitterSpec, counter: TokenCounter) -> None:
+        separators = Separators(spec.separators or LANGCHAIN, spec.separators_are_regex, spec.keep_separator)
+        bounded = counter if spec.max_characters is None else None
+        self._cutter = SeparatorCutter(
+            separators, spec.bound, spec.overlap, bounded, langchain=spec.langchain
+        )
+        self._counter = counter
+        self.spans = self._cutter.spans
+
+    def split(self, text: str) -> list[Chunk]:
+        """Cut a text, and count each chunk's tokens."""
+        spans = self._cutter.spans(text)
+        tokens = counts((text[start:end] for start, end in spans), self._counter)
+        return [Chunk(start, end, count) for (start, end), count in zip(spans, tokens, strict=True)]
+
+
 class _Walk:
     """Goes through one text."""
 
@@ -119,8 +170,11 @@ class _Walk:
         self.spans: list[Span] = []
         self._text = text
         self._cutter = cutter
-        self._exact = None if cutter.langchain else cutter.counter  # counts what has to keep to a bound
-        self._measure: _Measure = Tokens(text, self._exact) if self._exact else _CHARACTERS
+        self._measure: _Measure = _CHARACTERS
+        self._exact: TokenCounter | None = None  # counts what has to keep to a bound in tokens
+        if not cutter.langchain:
+            self._exact = cutter.counter
+            self._measure = _Trimmed(text, Tokens(text, self._exact) if self._exact else _CHARACTERS)
 
     def cut(self, start: int, end: int, level: int) -> None:
         """Cut a stretch at the first of the separators from `level` on that stands in it."""
@@ -166,7 +220,7 @@ class _Walk:
         """Where the pieces up to `stop` end that fit; 0 where the first is too long by itself."""
         cutter, bound, counter = self._cutter, self._cutter.bound, self._exact
         if counter:
-            while stop and (over := counter.count([self._text[start:stop]])[0] - bound) > 0:
+            while stop and (over := counter.count([self._text[start:stop].strip()])[0] - bound) > 0:
                 stop = pieces.last(start, stop - max(1, over // 4))  # four bytes a character, or tokens
         elif cutter.langchain and cutter.recursive and not cutter.counter:
             # A single piece of just the bound is too long for LangChain.
@@ -184,13 +238,14 @@ class _Walk:
 
     def _beside(self, pieces: Pieces, measure: _Measure, start: int, stop: int, new: int) -> int:
         """Which of the pieces from `start` to `stop` the next one fits beside; `new` for none."""
-        end, bound, counter = pieces.end(new), self._cutter.bound, self._exact
+        bound, overlap, counter = self._cutter.bound, self._cutter.overlap, self._exact
+        end = pieces.end(new)
         low = end - bound if measure is _CHARACTERS else measure.back(end, bound)
         if not self._cutter.langchain and self.spans:
             low = max(low, self.spans[-1][0] + 1)  # not all of the chunk before
         if low > start:
             start = min(new, pieces.next(start, low)) if low < stop else new
-        while counter and start < new and counter.count([self._text[start:stop]])[0] > self._cutter.overlap:
+        while counter and start < new and counter.count([self._text[start:stop].strip()])[0] > overlap:
             start = min(new, pieces.next(start, start + 1))
         return start
 
@@ -220,16 +275,21 @@ _CHARACTERS = Characters()
 
 
 def _own_levels(separators: Separators) -> Iterator[_Level]:
+    at_end = separators.keep == "end"
     for pattern in separators.coarse:
-        yield partial(listed, separators.compiled(pattern), separators.keep, True)
-    yield partial(listed, _WORD, "end", True)
+        # No line end is joined to another character, but for that of Windows, whose halves are trimmed.
+        if separators.searched(pattern) and pattern[-1 if at_end else 0] == "\n":
+            yield partial(literal, pattern, at_end)
+        else:
+            yield partial(listed, separators.compiled(pattern), separators.keep, True)
+    yield partial(Sought, _SPACE)
+    yield partial(Sought, _PHRASE)
     yield Graphemes
 
 
 def _langchain_levels(separators: Separators) -> Iterator[_Level]:
-    literals = not separators.regex and separators.keep != "drop"
     for pattern in separators.coarse:
-        if literals and Literal.can(pattern):
+        if separators.searched(pattern):
             yield partial(literal, pattern, separators.keep == "end")
         else:
             yield partial(listed, separators.compiled(pattern), separators.keep, False)
