@@ -26,8 +26,8 @@ _END = re.compile(
 )
 _HEADING = re.compile(r"#{1,6}[ \t]")
 
-_AT_ONCE = 4096  # sentences whose vectors are held at once
-_FINEST = 256  # sentences are taken together to units of at least this fraction of the bound
+_AT_ONCE = 4096  # sentences whose vectors are held, and set against each other, at once
+_FINEST = 512  # sentences are taken together to units of at least this fraction of the bound
 
 
 @dataclass(frozen=True, slots=True)

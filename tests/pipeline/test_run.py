@@ -56,6 +56,28 @@ def test_the_stages_run_in_order_through_the_runner_and_tell_how_far_they_are(
     assert told == [("split", 1, 2), ("split", 2, 2), ("embed", 2, 2), ("assemble", 1, 1)]
 
 
+def test_the_semantic_splitter_has_a_round_of_its_own_before_and_one_engine_serves_both(
+    folder: Path, store: str
+) -> None:
+    opened: list[int] = []
+
+    @contextmanager
+    def engines(texts: int) -> Iterator[Engine]:
+        opened.append(texts)
+        yield InlineEngine()
+
+    spec, runner = SplitterSpec("semantic", 64, prefix_headings=False), Recording()
+    ingest(job_for(folder, store, splitter=spec), engines, runner)
+    first = ["list_documents", "diff", "sentences", "plan_sentences", "embed_sentences"]
+    second = ["split", "plan", "embed", "assemble", "validate", "publish"]
+    assert runner.stages == first + second
+    assert opened == [8]  # four sentences, and at most as many chunks
+    again = Recording()
+    ingest(job_for(folder, store, splitter=spec), engines, again)
+    assert again.stages == ["list_documents", "diff", "sentences", "plan_sentences", "split", "plan"]
+    assert len(opened) == 1
+
+
 def test_a_run_that_changes_nothing_opens_no_engine_and_publishes_nothing(folder: Path, store: str) -> None:
     run(job_for(folder, store))
     runner = Recording()

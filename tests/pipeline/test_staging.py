@@ -96,6 +96,16 @@ def test_dead_letters_come_in_the_order_of_the_stages(staging: Staging) -> None:
     assert letters[0]["id"] == DeadLetter("list.md", "u", "list", "another reason").id
 
 
+def test_dead_chunks_are_counted_whether_staged_or_not_and_dead_hashes_are_of_staged_ones(
+    staging: Staging,
+) -> None:
+    staging.bury("split", [DeadLetter("a.md", "u", "split", "unreadable")])
+    assert (staging.dead_chunks(), len(staging.dead_hashes())) == (0, 0)
+    staging.bury("split", [DeadLetter("a.md", "u", "split", "too long", "a", "1")])
+    staging.bury("embed", [DeadLetter("b.md", "u", "embed", "rejected", "b", "2")])
+    assert (staging.dead_chunks(), staging.dead_hashes().to_pylist()) == (2, ["2"])
+
+
 def test_replaced_are_the_documents_that_were_touched_and_those_that_are_gone(staging: Staging) -> None:
     staging.write_table("touched", pa.table({"doc_id": ["a", "b"]}))
     staging.write_table("gone", pa.table({"doc_id": ["c"]}))

@@ -1,5 +1,6 @@
 """The semantic splitter: exact spans, every character embedded once, breaks where topics change."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -235,7 +236,43 @@ def test_what_is_weighed_for_each_sentence_does_not_grow_with_the_text_or_the_bo
 
     monkeypatch.setattr(semantic, "segments", counted)
     SemanticSplitter(_spec(bound), Letters(), Meter()).split(sentence * 6_000)
-    assert max(weighed) <= 256
+    assert max(weighed) <= 512
+
+
+_PATTERNS = [
+    "x",
+    ".",
+    "。",
+    " ",
+    "\n",
+    "a\n",
+    "A\n",
+    "A. ",
+    "# h\n",
+    "word ",
+    "A b c d e f g h. ",
+    "a\u0301",
+    "```\n",
+]
+
+
+@pytest.mark.parametrize("pattern", _PATTERNS)
+@pytest.mark.parametrize("method", ["optimal", "percentile"])
+def test_sixteen_times_the_text_takes_less_than_forty_times_the_time(pattern: str, method: str) -> None:
+    splitter = SemanticSplitter(_spec(64, breakpoints=method), Quarters(), _flat)
+    small, large = (pattern * (size // len(pattern)) for size in (6_000, 96_000))
+    ratios = (_seconds(splitter, large) / _seconds(splitter, small) for _ in range(8))
+    assert any(ratio < 40 for ratio in ratios)
+
+
+def _flat(texts: Sequence[str]) -> Vectors:
+    return np.resize(np.eye(4, dtype=np.float32), (len(texts), 4))
+
+
+def _seconds(splitter: SemanticSplitter, text: str) -> float:
+    started = time.process_time()
+    splitter.split(text)
+    return time.process_time() - started
 
 
 # ---- the whole, on real text
