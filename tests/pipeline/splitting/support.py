@@ -72,7 +72,7 @@ texts = st.lists(st.sampled_from(_HOSTILE) | st.text(max_size=6), max_size=40).m
 def specs(draw: st.DrawFn) -> SplitterSpec:
     most = draw(st.integers(8, 48))
     overlap, characters = draw(st.integers(0, most // 2)), draw(st.booleans())
-    bound = (
+    bound: dict[str, Any] = (
         {"max_characters": most, "overlap_characters": overlap}
         if characters
         else {"max_tokens": most, "overlap_tokens": overlap}
