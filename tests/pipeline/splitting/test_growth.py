@@ -35,6 +35,13 @@ _TEXTS: dict[str, Callable[[int], str]] = {
     "a table": lambda size: "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * (size // 10),
     "one row": lambda size: "a|b\n" + "-|" * (size // 2) + "x",
     "a deep list": lambda size: "".join(" " * (at % 200) + "- a\n" for at in range(size // 100)),
+    "ten thousand levels": lambda size: "- " * min(10_000, size // 2) + "x\n" * (size // 4),
+    "levels line by line": lambda size: "".join("  " * at + "- a\n" for at in range(int(size**0.5))),
+    "fences in items": lambda size: "- a\n  ```\n" * (size // 10),
+    "fences in quotes": lambda size: "> ```\n" * (size // 6),
+    "underlined headings": lambda size: "a\n---\n" * (size // 6),
+    "underlined quotes": lambda size: "> q\n===\n" * (size // 8),
+    "rules with bars": lambda size: "a|b\n|-|\n\n" * (size // 9),
     "one line of markers": lambda size: "- " * (size // 2) + "x",
     "quotes": lambda size: '."' * (size // 2),
 }
