@@ -47,7 +47,10 @@ def _measured(spec: SplitterSpec, documents: Sequence[Stitched]) -> str:
         chances.append(1 - (1 - min(1, 3 / len(sentences))) ** (len(chunks) - 1))
     verdict = "enough" if found >= _WANTED * len(documents) else "TOO FEW"
     judged = f" ({verdict})" if spec.breakpoints == SplitterSpec().breakpoints else ""
-    return f"found {found:>3} of {len(documents)}{judged}, by chance {mean(chances):.2f}, {breaks / len(documents):.1f} breaks a document"
+    return (
+        f"found {found:>3} of {len(documents)}{judged}, by chance {mean(chances):.2f}, "
+        f"{breaks / len(documents):.1f} breaks a document"
+    )
 
 
 if __name__ == "__main__":
