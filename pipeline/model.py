@@ -214,6 +214,7 @@ class SourceSpec:
     glob: str | None = None  # restricts a folder; None takes every kind of file the source reads
     text: str | None = None  # rows: a column, or a template such as "Title: {title}"
     id: str | None = None  # rows: the column that identifies a row
+    markup: bool = False  # files: HTML as it stands, rather than the text that it shows
 
 
 class Secret(str):

@@ -1,4 +1,4 @@
-"""Turns a file's bytes into text: UTF-8 as it stands, HTML as the text that it shows."""
+"""Turns a file's bytes into text: UTF-8 as it stands, HTML as the text that it shows, if wanted."""
 
 import re
 
@@ -20,13 +20,13 @@ _BOMS_OF_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _CONTROLS = bytes(c for c in range(32) if c not in (9, 10, 11, 12, 13, 27))
 
 
-def extract(data: bytes, name: str) -> str:
-    """Read a file's text by its name's ending.
+def extract(data: bytes, name: str, *, markup: bool = False) -> str:
+    """Read a file's text by its name's ending; with `markup`, HTML stays as it stands.
 
     Raises InputError, saying why, for what is no UTF-8 text.
     """
     text = _decode(data)
-    return _shown(text) if name.lower().endswith(_HTML) else text
+    return _shown(text) if name.lower().endswith(_HTML) and not markup else text
 
 
 def _decode(data: bytes) -> str:

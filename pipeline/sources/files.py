@@ -41,7 +41,7 @@ class FileSource:
         for one in listed:
             path = self._paths.root / one.doc_id
             try:
-                text = extract(path.read_bytes(), path.name)
+                text = extract(path.read_bytes(), path.name, markup=self._spec.markup)
             except (OSError, InputError) as error:
                 yield DeadLetter(one.doc_id, one.uri, "split", _reason(error))
                 continue

@@ -50,6 +50,24 @@ def test_every_kind_of_file_is_taken_from_a_folder_unless_a_glob_says_which(tmp_
     assert [one.doc_id for one in _listed(_source(tmp_path, "*.{md,pdf}"))] == ["a.md", "f.pdf"]
 
 
+def test_html_is_the_text_that_it_shows_unless_its_markup_is_asked_for(tmp_path: Path) -> None:
+    page = "<h1>A</h1>\r\n<p>Rivers.</p>"
+    write_pages(tmp_path, {"a.html": page, "b.md": "# B"})
+    for markup, text in ((False, "# A\n\nRivers."), (True, page)):
+        source = FileSource(SourceSpec("files", str(tmp_path), markup=markup))
+        assert [one.text for one in _read(source) if isinstance(one, Document)] == [text, "# B"]
+
+
+@pytest.mark.parametrize("named", ["glob", "folder"])
+def test_source_code_is_read_where_a_glob_names_it(named: str, tmp_path: Path) -> None:
+    write_pages(tmp_path, {"a.py": "x = 1\n", "lib/b.py": "y = 2\n", "lib/.cache/c.py": "", "d.md": "# D"})
+    source = _source(tmp_path, "**/*.py") if named == "folder" else _source(tmp_path / "**/*.py")
+    assert [(one.doc_id, one.text) for one in _read(source) if isinstance(one, Document)] == [
+        ("a.py", "x = 1\n"),
+        ("lib/b.py", "y = 2\n"),
+    ]
+
+
 def test_the_token_changes_with_size_and_time_and_not_otherwise(tmp_path: Path) -> None:
     path = write_pages(tmp_path, {"a.md": "one"}) / "a.md"
     tokens = [_listed(_source(tmp_path))[0].token for _ in range(2)]
