@@ -1,5 +1,6 @@
 """Measures contenders in turns, so that a noisy machine is equally unfair to all of them."""
 
+import gc
 import math
 import multiprocessing
 import statistics
@@ -26,18 +27,22 @@ def medians(rounds: int, contenders: Mapping[str, Step]) -> dict[str, float]:
         print(f"  round {number}: {name} {seconds:.2f} s", flush=True)
         return seconds
 
-    return _in_turns(rounds, list(contenders), measure)
+    found = _in_turns(rounds, list(contenders), measure)
+    return {name: statistics.median(seconds) for name, seconds in found.items()}
 
 
-def cpu_medians(rounds: int, contenders: Mapping[str, Make]) -> dict[str, float]:
-    """Make and run each contender once a round; gives the median of each one's CPU seconds."""
-    return _in_turns(rounds, list(contenders), lambda _, name: cpu_seconds(contenders[name]()))
+def cpu_rounds(
+    rounds: int, contenders: Mapping[str, Make], limit: float | None = None
+) -> dict[str, list[float]]:
+    """Make and run each contender once a round; gives each one's CPU seconds, round by round.
 
-
-def cpu_medians_apart(rounds: int, contenders: Mapping[str, Make], limit: float) -> dict[str, float]:
-    """Like `cpu_medians`, each in a process of its own: infinity for one that is not done after `limit` s."""
+    With a limit each runs in a process of its own; infinity for one that is not done after so many seconds,
+    which is not run again.
+    """
 
     def measure(_: int, name: str) -> float:
+        if limit is None:
+            return cpu_seconds(contenders[name]())
         seconds = apart(lambda: cpu_seconds(contenders[name]()), limit)
         return math.inf if seconds is None else seconds
 
@@ -45,10 +50,19 @@ def cpu_medians_apart(rounds: int, contenders: Mapping[str, Make], limit: float)
 
 
 def cpu_seconds(step: Step) -> float:
-    """The CPU seconds that a step takes, of all its threads."""
-    began = time.process_time()
-    step()
-    return time.process_time() - began
+    """The CPU seconds that a step takes, of all its threads.
+
+    What was there before it is kept out of the collector's sight: how large that is depends on what the
+    benchmark has loaded, for all contenders alike.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        began = time.process_time()
+        step()
+        return time.process_time() - began
+    finally:
+        gc.unfreeze()
 
 
 def apart(step: Callable[[], T], limit: float) -> T | None:
@@ -85,17 +99,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     print(flush=True)
 
 
-def _in_turns(rounds: int, names: Sequence[str], measure: Callable[[int, str], float]) -> dict[str, float]:
-    """The median of each one's measures; who took forever once is not asked again."""
+def _in_turns(
+    rounds: int, names: Sequence[str], measure: Callable[[int, str], float]
+) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         for name in names:
             if math.inf not in seconds[name]:
                 seconds[name].append(measure(number + 1, name))
-    return {
-        name: max(measured) if math.inf in measured else statistics.median(measured)
-        for name, measured in seconds.items()
-    }
+    return seconds
 
 
 def _send(step: Callable[[], object], sender: Connection) -> None:

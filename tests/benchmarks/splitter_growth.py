@@ -14,6 +14,7 @@ from tests.benchmarks.side_by_side import Step, apart, cpu_seconds, table
 
 _SIZES = (1, 2, 4, 8, 16, 50)  # MB of UTF-8
 _EXPONENT = 1.1
+_REPEATED = 1.0  # seconds that a text is cut for, over and over
 _TIMES = 4  # the document: what may be taken beside it
 _LIMIT = 600.0  # seconds
 
@@ -66,11 +67,18 @@ def _growth(name: str, make_text: Callable[[int], str], contender: Contender) ->
         text = make_text(size * 1_000_000)
         split = contender.make()
         sizes.append(len(text.encode()))
-        # The best of three: the least of what else the machine does. Short ones need it most.
-        seconds.append(min(cpu_seconds(partial(split, text)) for _ in range(3)))
+        seconds.append(_least(partial(split, text)))
     slope = linear_regression([*map(math.log, sizes)], [*map(math.log, seconds)]).slope
     verdict = "ok" if slope <= _EXPONENT else "ABOVE"
     return [name, *(f"{each:.3g}" for each in seconds), f"{slope:.2f} (<= {_EXPONENT} {verdict})"]
+
+
+def _least(step: Step) -> float:
+    """The least seconds of several runs: short ones need more of them to be told from noise."""
+    seconds = [cpu_seconds(step)]
+    while sum(seconds) < _REPEATED:
+        seconds.append(cpu_seconds(step))
+    return min(seconds)
 
 
 def print_memory(pages: Mapping[str, Sequence[str]], size: int) -> None:

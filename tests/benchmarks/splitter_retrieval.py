@@ -45,31 +45,34 @@ _SENTENCE = re.compile(
 
 
 class Task(Protocol):
-    """Questions, and the documents that hold the answers."""
+    """Questions of some kinds, and the documents that hold the answers."""
 
-    def score(self, splitter: Splitter) -> tuple[int, Scores]:
-        """How many chunks a splitter makes, and nDCG@10 of each question."""
+    @property
+    def kinds(self) -> Sequence[str]:
+        """What is asked for."""
+
+    def score(self, splitter: Splitter) -> tuple[int, Sequence[Scores]]:
+        """How many chunks a splitter makes, and nDCG@10 of each question of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A labelled set; documents rank where their best chunk does."""
 
+    kinds: Sequence[str]
     documents: Mapping[str, str]
     labelled: Labelled
 
-    def score(self, splitter: Splitter) -> tuple[int, Scores]:
+    def score(self, splitter: Splitter) -> tuple[int, Sequence[Scores]]:
         """How many chunks a splitter makes, and nDCG@10 of each question."""
         ranking, count = Ranking(_EMBED), 0
         for doc_id, text in self.documents.items():
             chunks = splitter.split(text)
             ranking.add(doc_id, [chunk.embedded(text) for chunk in chunks])
             count += len(chunks)
-        queries = self.labelled.queries
-        best = ranking.best(_EMBED(list(queries.values())))
-        return count, np.array(
-            [ndcg(ids, self.labelled.grades[one]) for one, ids in zip(queries, best, strict=True)]
-        )
+        best = ranking.best(_EMBED(list(self.labelled.queries.values())))
+        found = zip(self.labelled.queries, best, strict=True)
+        return count, [np.array([ndcg(ids, self.labelled.grades[query]) for query, ids in found])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class KnownItem:
-    """Questions each of which one place answers."""
+    """Questions each of which one place answers: a sentence's, and a section's."""
 
+    kinds: Sequence[str]
     texts: Sequence[str]
-    questions: Sequence[Question]
-    whole: bool  # whether a chunk has to hold all of the place, or half of it will do
+    sentences: Sequence[Question]  # a chunk has to hold all of one
+    sections: Sequence[Question]  # a chunk has to hold half of one, or half of it has to be in one
 
-    def score(self, splitter: Splitter) -> tuple[int, Scores]:
-        """How many chunks a splitter makes, and nDCG@10 of each question."""
+    def score(self, splitter: Splitter) -> tuple[int, Sequence[Scores]]:
+        """How many chunks a splitter makes, and nDCG@10 of each question of each kind."""
         places: list[tuple[int, int, int]] = []
         vectors: list[Vectors] = []
         for number, text in enumerate(self.texts):
@@ -99,20 +103,23 @@ class KnownItem:
             places += [(number, chunk.start, chunk.end) for chunk in chunks]
             vectors.append(_EMBED([chunk.embedded(text) for chunk in chunks]))
         known, where = np.concatenate(vectors), np.array(places)
-        asked = _EMBED([question.text for question in self.questions])
-        scores = [
-            self._gain(one, where, known @ vector) for one, vector in zip(self.questions, asked, strict=True)
-        ]
-        return len(places), np.array(scores)
+        kinds = (self.sentences, True), (self.sections, False)
+        return len(places), [self._scores(asked, whole, known, where) for asked, whole in kinds]
 
-    def _gain(self, question: Question, where: npt.NDArray[np.int64], near: Vectors) -> float:
-        page, start, end = where[np.argsort(-near, kind="stable")[:DEPTH]].T
-        shared = np.minimum(end, question.end) - np.maximum(start, question.start)
-        enough = question.end - question.start
-        if not self.whole:
-            enough = np.minimum(enough, end - start) / 2
-        hits = np.flatnonzero((page == question.page) & (shared >= enough))
-        return float(1 / np.log2(hits[0] + 2)) if len(hits) else 0.0
+    def _scores(
+        self, asked: Sequence[Question], whole: bool, known: Vectors, where: npt.NDArray[np.int64]
+    ) -> Scores:
+        scores = np.zeros(len(asked))
+        vectors = _EMBED([question.text for question in asked])
+        for number, (question, vector) in enumerate(zip(asked, vectors, strict=True)):
+            page, start, end = where[np.argsort(-(known @ vector), kind="stable")[:DEPTH]].T
+            shared = np.minimum(end, question.end) - np.maximum(start, question.start)
+            size = question.end - question.start
+            enough = size if whole else np.minimum(size, end - start) / 2
+            hits = np.flatnonzero((page == question.page) & (shared >= enough))
+            if len(hits):
+                scores[number] = 1 / np.log2(hits[0] + 2)
+        return scores
 
 
 def main() -> None:
@@ -124,12 +131,12 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=1000, help="of known-item search, in each language")
     given = parser.parse_args()
     be_quiet()
-    for name, task in _tasks(given.questions):
-        print(f"**{name}, chunks of at most {given.tokens} tokens**\n")
-        table(
-            ["splitter", "chunks", "nDCG@10", "95 %", "to recursive", "95 %", ""],
-            list(_rows(task, given.tokens)),
-        )
+    for task in _tasks(given.questions):
+        found = {name: task.score(make_splitter(spec, _SPACE)) for name, spec in _specs(given.tokens).items()}
+        for number, kind in enumerate(task.kinds):
+            print(f"**{kind}, chunks of at most {given.tokens} tokens**\n")
+            rows = _rows({name: (count, scores[number]) for name, (count, scores) in found.items()})
+            table(["splitter", "chunks", "nDCG@10", "95 %", "to recursive", "95 %", ""], list(rows))
 
 
 def _specs(tokens: int) -> dict[str, SplitterSpec]:
@@ -147,35 +154,37 @@ def _specs(tokens: int) -> dict[str, SplitterSpec]:
     }
 
 
-def _rows(task: Task, tokens: int) -> Iterator[list[str]]:
-    base: Scores | None = None
-    for name, spec in _specs(tokens).items():
-        count, scores = task.score(make_splitter(spec, _SPACE))
-        base = scores if base is None else base
-        draws = np.random.default_rng(0).integers(0, len(scores), (_DRAWS, len(scores)))
-        low, high = np.percentile(scores[draws].mean(axis=1), [2.5, 97.5])
-        row = [name, str(count), f"{100 * scores.mean():.1f}", f"{100 * low:.1f} to {100 * high:.1f}"]
-        if base is scores:
+def _rows(found: Mapping[str, tuple[int, Scores]]) -> Iterator[list[str]]:
+    """A row for each splitter, recursive first. Differences below a tenth of a point are none."""
+    base = found["recursive"][1]
+    draws = np.random.default_rng(0).integers(0, len(base), (_DRAWS, len(base)))
+    for name, (count, scores) in found.items():
+        low, high = _interval(scores, draws)
+        row = [name, f"{count:,}", f"{100 * scores.mean():.1f}", f"{low} to {high}"]
+        if scores is base:
             yield [*row, "", "", ""]
             continue
         apart = scores - base
-        low, high = np.percentile(apart[draws].mean(axis=1), [2.5, 97.5])
+        low, high = _interval(apart, draws)
         verdict = "BELOW" if high < 0 else "above" if low > 0 else "even"
-        yield [*row, f"{100 * apart.mean():+.1f}", f"{100 * low:+.1f} to {100 * high:+.1f}", verdict]
+        yield [*row, f"{100 * apart.mean():+.1f}", f"{low:+} to {high:+}", verdict]
 
 
-def _tasks(questions: int) -> Iterator[tuple[str, Task]]:
+def _interval(scores: Scores, draws: npt.NDArray[np.int64]) -> tuple[float, float]:
+    low, high = np.percentile(scores[draws].mean(axis=1), [2.5, 97.5])
+    return round(100 * float(low), 1), round(100 * float(high), 1)
+
+
+def _tasks(questions: int) -> Iterator[Task]:
     for name, prefix in LABELLED.items():
         found = labelled(prefix)
-        yield f"{name}, {len(found.queries):,} questions", Judged(documents(prefix), found)
+        yield Judged([f"{name}, {len(found.queries):,} questions"], documents(prefix), found)
     for language, all_texts in pages().items():
         texts = all_texts[:: _EVERY[language]]
-        drawn = list(_drawn(texts, questions))
-        sentences = KnownItem(texts, [sentence for sentence, _ in drawn], whole=True)
-        headings = KnownItem(texts, [heading for _, heading in drawn], whole=False)
-        where = f"in {len(texts):,} pages ({language}), {len(drawn):,} questions"
-        yield f"A sentence {where}", sentences
-        yield f"A section by its headings {where}", headings
+        sentences, sections = zip(*_drawn(texts, questions), strict=True)
+        where = f"in {len(texts):,} pages ({language}), {len(sections):,} questions"
+        kinds = [f"A sentence {where}", f"A section by its headings {where}"]
+        yield KnownItem(kinds, texts, sentences, sections)
 
 
 def _drawn(texts: Sequence[str], most: int) -> Iterator[tuple[Question, Question]]:

@@ -10,31 +10,32 @@ tokenizer wants a download: it is given the same vocabulary from a file.
 """
 
 import argparse
-import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
+from statistics import median
 from typing import Any
 
 from infra.settings import be_quiet
 from tests.benchmarks import contenders as by
 from tests.benchmarks.contenders import Contender
 from tests.benchmarks.corpora import long_document, megabytes, pages
-from tests.benchmarks.side_by_side import Step, cpu_medians, cpu_medians_apart, table
+from tests.benchmarks.side_by_side import Step, cpu_rounds, table
 from tests.benchmarks.splitter_growth import print_growth, print_memory
 from tests.benchmarks.vocabulary import ENCODING, for_tiktoken, tokenizer_json
 
 _BOUNDS = {"EN": 1000, "JA": 500}  # characters
 _TOKENS = 256
+_WARMING = 10_000  # characters that a contender cuts before it is measured
 _MANY = 1 << 62  # tokens
 _LONG, _LONG_IN_TOKENS = (4, 50), (4,)  # MB
 _EVERY = {"EN": 3, "JA": 1}  # page is cut where tokens are the bound: peers take their time
 
-Speeds = Mapping[str, Mapping[str, float]]
-"""MB a CPU second by contender and texts; negative, and a bound, for what was not done in time."""
+Speeds = Mapping[str, Mapping[str, list[float]]]
+"""MB a CPU second by contender, texts and round; 0 for what was not done in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +122,18 @@ class Bench:
 
     def _run(self, contenders: Callable[[str], list[Contender]], long: Sequence[int] = ()) -> Speeds:
         """Measure all contenders, anew for each language."""
-        found: dict[str, dict[str, float]] = {}
+        found: dict[str, dict[str, list[float]]] = {}
         for size in (None, *long):
             for language, texts in self._texts.items():
                 cut = texts if size is None else [long_document(texts, size)]
                 name = f"{language} pages" if size is None else f"{language} {size} MB"
                 steps = {one.name: partial(_step, one, cut) for one in contenders(language)}
                 if size is None:
-                    seconds = cpu_medians(self._rounds, steps)
+                    seconds = cpu_rounds(self._rounds, steps)
                 else:
-                    seconds = cpu_medians_apart(min(self._rounds, 3), steps, self._limit)
+                    seconds = cpu_rounds(min(self._rounds, 3), steps, self._limit)
                 for contender, each in seconds.items():
-                    done = megabytes(cut) / (self._limit if math.isinf(each) else each)
-                    found.setdefault(contender, {})[name] = -done if math.isinf(each) else done
+                    found.setdefault(contender, {})[name] = [megabytes(cut) / one for one in each]
         return found
 
     def _print(self, title: str, speeds: Speeds, duels: Sequence[Duel]) -> None:
@@ -141,26 +141,28 @@ class Bench:
         print(f"**{title}: MB of UTF-8 a CPU second**\n")
         rows = [[name, *(self._cell(speed[field]) for field in fields)] for name, speed in speeds.items()]
         table(["contender", *fields], rows)
-        rows = [[duel.ours, *(_verdict(duel, speeds, field) for field in fields)] for duel in duels]
+        rows = [[duel.ours, *(self._verdict(duel, speeds, field) for field in fields)] for duel in duels]
         if rows:
             table(["times as fast as", *fields], rows)
 
-    def _cell(self, speed: float) -> str:
-        return f"stopped after {self._limit:g} s" if speed < 0 else f"{speed:.3g}"
+    def _cell(self, speeds: list[float]) -> str:
+        return f"{median(speeds):.3g}" if all(speeds) else f"stopped after {self._limit:g} s"
 
-
-def _verdict(duel: Duel, speeds: Speeds, field: str) -> str:
-    """How many times the best peer's speed ours is, the peer, and what is asked for."""
-    peers = {name: speeds[name][field] for name in duel.peers if name in speeds}
-    best = max(peers, key=lambda name: abs(peers[name]))
-    share = speeds[duel.ours][field] / abs(peers[best])
-    least = duel.english if field.startswith("EN") else duel.japanese
-    more = "> " if peers[best] < 0 else ""
-    return f"{best}: {more}{share:.2f} (>= {least:g} {'ok' if share >= least else 'BELOW'})"
+    def _verdict(self, duel: Duel, speeds: Speeds, field: str) -> str:
+        """How many times the best peer's speed ours is, by the median of rounds, and what is asked for."""
+        peers = {name: speeds[name][field] for name in duel.peers if name in speeds}
+        done = {name: median(found) for name, found in peers.items() if all(found)}
+        if not done:
+            return f"{' and '.join(peers)}: stopped (ok)"
+        best = max(done, key=lambda name: done[name])
+        share = median(ours / peer for ours, peer in zip(speeds[duel.ours][field], peers[best], strict=True))
+        least = duel.english if field.startswith("EN") else duel.japanese
+        return f"{best}: {share:.2f} (>= {least:g} {'ok' if share >= least else 'BELOW'})"
 
 
 def _step(contender: Contender, texts: Sequence[str]) -> Step:
     split = contender.make()
+    split(texts[0][:_WARMING])
 
     def run() -> None:
         for text in texts:
