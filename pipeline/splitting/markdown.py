@@ -110,8 +110,9 @@ class _Paths:
             title = self._title(heading)
             path = (*above, title) if title else above
             open_.append((level, path))
-        return (path, _prefix(over or ()), _prefix(path)) if self._prefixed else (path, "", "")
+        return (path, prefix_of(over or ()), prefix_of(path)) if self._prefixed else (path, "", "")
 
 
-def _prefix(headings: Sequence[str]) -> str:
+def prefix_of(headings: Sequence[str]) -> str:
+    """What goes before the embedded text of what is under some headings."""
     return " > ".join(headings) + "\n\n" if headings else ""
