@@ -151,10 +151,15 @@ class SplitterSpec:
         if self.max_characters is not None and self.max_characters < 1:
             raise InputError(f"max_characters is {self.max_characters}; chunks need at least 1 character")
         name = "tokens" if self.max_characters is None else "characters"
-        if not 0 <= self.overlap <= self.bound // 2:
+        if self.max_characters is not None and not 0 <= self.overlap_characters < self.max_characters:
             raise InputError(
-                f"overlap_{name} is {self.overlap}; it must lie between 0 and "
-                f"half of max_{name} ({self.bound // 2})"
+                f"overlap_characters is {self.overlap_characters}; it must be at least 0 and "
+                f"less than max_characters ({self.max_characters})"
+            )
+        if not 0 <= self.overlap_tokens <= self.max_tokens // 2:
+            raise InputError(
+                f"overlap_tokens is {self.overlap_tokens}; it must lie between 0 and "
+                f"half of max_tokens ({self.max_tokens // 2})"
             )
         if self.kind == "semantic":
             self._check_breakpoints(name)

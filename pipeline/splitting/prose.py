@@ -22,14 +22,17 @@ SENTENCE = re.compile(
 )
 _CLAUSE = re.compile(r"[,;:、，；：–—-](?:(?<=[,;:])\s++|(?<=[、，；：])\s*+|(?<= [–—-])\s++)")
 _PAUSE = re.compile(r"\s++|[、，；：]\s*+")
-_SPACE = re.compile(r"\s++")
+SPACE = re.compile(r"\s++")
 # Japanese has no spaces: most phrases end in hiragana, and begin with another script.
-_PHRASE = re.compile(r"[ぁ-ゟ](?=[㐀-䶿一-鿿ァ-ヺｦ-ﾝ「『（〈《【〔“])")
+PHRASE = re.compile(r"[ぁ-ゟ](?=[㐀-䶿一-鿿ァ-ヺｦ-ﾝ「『（〈《【〔“])")
 
 # What belongs to the character before it: no boundary lies in front of it.
 _JOINED = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]")
 # A flag is two regional indicators. \X alone would count back through all before each of them.
-_CHARACTER = regex.compile(rf"\p{{Regional_Indicator}}{{2}}{_JOINED.pattern}*+|\X")
+# Two halves of a character that UTF-16 would write as a pair are lone surrogates here, and no grapheme to \X.
+_CHARACTER = regex.compile(
+    rf"(?:\p{{Regional_Indicator}}{{2}}|[\ud800-\udbff][\udc00-\udfff]){_JOINED.pattern}*+|\X"
+)
 # What is nothing but a grapheme of its own, whatever is beside it, if that is such a character, too.
 _PLAIN = re.compile(r"[\x20-\x7e、-〕ぁ-ゖァ-ヺ㐀-䶿一-鿿！-～]")
 _SIMPLE = re.compile(_PLAIN.pattern * 2)
@@ -44,7 +47,7 @@ def skip_space(scan: str, start: int, end: int) -> int:
     """Where the first character that is no white space stands, at or behind `start`."""
     if start < end and not scan[start].isspace():
         return start
-    space = _SPACE.match(scan, start, end)
+    space = SPACE.match(scan, start, end)
     return space.end() if space else start
 
 
@@ -182,11 +185,11 @@ def _clause(scan: str, low: int, high: int) -> int:
 
 def _word(scan: str, low: int, high: int) -> int:
     at = max(scan.rfind(" ", low, high), scan.rfind("\n", low, high)) + 1
-    return at or _last(_SPACE, scan, low, high)
+    return at or _last(SPACE, scan, low, high)
 
 
 def _phrase(scan: str, low: int, high: int) -> int:
-    return _last(_PHRASE, scan, low, high)
+    return _last(PHRASE, scan, low, high)
 
 
 _WEAK = (_clause, _word, _phrase)

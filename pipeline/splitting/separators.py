@@ -31,7 +31,7 @@ from pipeline.splitting.pieces import (
     listed,
     literal,
 )
-from pipeline.splitting.prose import _PHRASE, _SPACE, skip_space
+from pipeline.splitting.prose import PHRASE, SPACE, skip_space
 from pipeline.splitting.rulers import Characters, Tokens
 from pipeline.splitting.windows import Span
 
@@ -282,8 +282,8 @@ def _own_levels(separators: Separators) -> Iterator[_Level]:
             yield partial(literal, pattern, at_end)
         else:
             yield partial(listed, separators.compiled(pattern), separators.keep, True)
-    yield partial(Sought, _SPACE)
-    yield partial(Sought, _PHRASE)
+    yield partial(Sought, SPACE)
+    yield partial(Sought, PHRASE)
     yield Graphemes
 
 

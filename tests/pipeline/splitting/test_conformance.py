@@ -93,17 +93,15 @@ def test_chunks_stand_where_the_peers_do(case: Case) -> None:
 @pytest.mark.parametrize("case", _cases("TextSplitter", "MarkdownSplitter"))
 def test_chunks_are_those_of_the_splitter_in_rust(case: Case) -> None:
     params, text = case["params"], case["text"]
-    most = params["capacity"] // 2  # no more can be shared here
     spec = SplitterSpec(
         "markdown" if case["kind"] == "MarkdownSplitter" else "recursive",
         max_characters=params["capacity"],
-        overlap_characters=min(params["overlap"], most),
+        overlap_characters=params["overlap"],
         prefix_headings=False,
         repeat_table_header=False,
     )
     chunks = [text[chunk.start : chunk.end] for chunk in checked(text, spec, Letters())]
-    if params["overlap"] <= most:
-        assert (chunks == _trimmed(case["expected"])) is (case["id"] not in _OTHERWISE)
+    assert (chunks == _trimmed(case["expected"])) is (case["id"] not in _OTHERWISE)
 
 
 def _trimmed(chunks: Iterable[str]) -> list[str]:

@@ -120,6 +120,19 @@ def test_spans_are_the_chunks_spans_where_characters_are_the_bound(text: str, sp
     assert splitter.spans(text) == [(chunk.start, chunk.end) for chunk in splitter.split(text)]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_surrogate_pair_is_never_cut_in_two(kind: str) -> None:
+    pairs = "\ud83d\ude00" * 30  # as a decoder that lets surrogates pass leaves an emoji
+    for size in (1, 2, 3, 7):
+        assert all(len(chunk) % 2 == 0 for chunk in split(pairs, Letters(), kind, max_characters=size))
+
+
+@given(texts)
+@settings(max_examples=100, deadline=None)
+def test_chunks_can_share_all_but_a_character(text: str) -> None:
+    checked(text, SplitterSpec("recursive", max_characters=12, overlap_characters=11), Letters())
+
+
 def test_a_sliding_window_takes_as_much_as_fits_and_shares_the_overlap() -> None:
     assert split("1234567890", Letters(), "fixed", max_characters=4, overlap_characters=2) == [
         "1234",
