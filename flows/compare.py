@@ -1,17 +1,15 @@
 """What `vecmill split SOURCE --compare A,B` does: puts splitters side by side on the same documents."""
 
-import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import get_args
-from urllib.parse import unquote_to_bytes
 
 from flows import render
 from flows.options import Common, Cut, Rows, Side
 from flows.render_compare import Compared, Setting, comparison
 from flows.request import cuts_of, source_form, splitter_form
-from flows.split import STDIN, page_of, read_document
+from flows.split import STDIN, in_language, page_of, read_document
 from infra.config import DEFAULT_SPACE, Config, SplitterConfig
 from infra.splitters import make_embed, make_splitter
 from pipeline.analysis.boundaries import Page
@@ -59,11 +57,13 @@ def compare(
     declared = config.pipelines.get(name)
     space = space or (declared and declared.embedding.space()) or DEFAULT_SPACE
     usual = declared.splitter.model_dump(exclude_none=True) if declared and declared.splitter else {}
-    specs = [splitter_form(own, usual).spec() for own in cuts_of(_named(side.compare or ""), cut)]
+    cuts = cuts_of(_named(side.compare or ""), cut)
     labelled = _labelled(side)
     documents = _Documents.of(name, rows, config)
+    names = [listed.doc_id for listed in documents.listed]
+    specs = [splitter_form(in_language(own, own.splitter or "", names), usual).spec() for own in cuts]
     if labelled:
-        labelled.check([listed.doc_id for listed in documents.listed])
+        labelled.check(names)
     exam = Exam.of(labelled, make_embed(space, "scoring")) if labelled else None
     contenders = [Contender(spec, space, exam) for spec in specs]
     count = characters = 0
@@ -74,7 +74,7 @@ def compare(
             for contender in contenders:
                 contender.take(document, page)
         found = [contender.compared() for contender in contenders]
-    setting = Setting(specs[0], space.name, count, characters, [one.reason for one in documents.left_out])
+    setting = Setting(specs[0], space.name, count, characters, documents.left_out)
     if common.json:
         render.json_document({**setting.record(), "splitters": [compared.record() for compared in found]})
     else:
@@ -87,14 +87,14 @@ class _Documents:
 
     source: SourceSpec | None  # None for standard input
     listed: Sequence[Listed | DeadLetter]
-    left_out: list[DeadLetter] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)  # which, and why
 
     @classmethod
     def of(cls, name: str, rows: Rows, config: Config) -> "_Documents":
         """The documents that a command names."""
         if name == STDIN:
             return cls(None, [Listed(STDIN, STDIN, "")])
-        source = SourceSpec(**source_form(name, rows, config).model_dump())
+        source = SourceSpec(**source_form(name, rows, config).model_dump(), markup=True)
         return cls(source, list(open_source(source).list()))
 
     def read(self, bars: render.Bars) -> Iterator[Document]:
@@ -103,29 +103,18 @@ class _Documents:
         for done, found in enumerate(self._all(), start=1):
             bars("split", done, len(self.listed))
             if isinstance(found, DeadLetter):
-                self.left_out.append(found)
+                self.left_out.append(f"{found.doc_id or found.uri}: {found.reason}")
             else:
                 read += 1
                 yield found
         if not read:
-            raise InputError(self.left_out[0].reason)
+            raise InputError(self.left_out[0])
 
     def _all(self) -> Iterator[Document | DeadLetter]:
         letters = [one for one in self.listed if isinstance(one, DeadLetter)]
         listed = [one for one in self.listed if isinstance(one, Listed)]
-        yield from (replace(one, reason=f"{one.doc_id or one.uri}: {one.reason}") for one in letters)
-        if self.source and self.source.kind == "rows":
-            yield from open_source(self.source).read(listed)
-            return
-        for one in listed:
-            try:
-                yield replace(read_document(_path(one.uri)), doc_id=one.doc_id)
-            except InputError as error:
-                yield DeadLetter(one.doc_id, one.uri, "split", str(error))
-
-
-def _path(uri: str) -> str:
-    return os.fsdecode(unquote_to_bytes(uri.removeprefix("file://")))
+        yield from letters
+        yield from open_source(self.source).read(listed) if self.source else [read_document(STDIN)]
 
 
 def _named(compare: str) -> list[str]:

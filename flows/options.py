@@ -56,7 +56,7 @@ class Cut:
     ] = None
     prefix_headings: Annotated[
         bool | None,
-        Option("--prefix-headings/--no-prefix-headings", help="markdown, html: embed the headings, too."),
+        Option("--prefix-headings/--no-prefix-headings", help="markdown, html, code: embed headings, too."),
     ] = None
     repeat_table_header: Annotated[
         bool | None,

@@ -86,7 +86,7 @@ def split(
     of_many = [name for group in (side, rows) for name, value in asdict(group).items() if value is not None]
     if of_many:
         raise UsageError(f"{option_of(of_many[0])} goes with --compare, which puts splitters side by side")
-    show(file, cut, space or DEFAULT_SPACE, full=full, as_json=common.json)
+    show(file, cut, space or DEFAULT_SPACE, common, full=full)
 
 
 def sql(query: Annotated[str, typer.Argument(help="One SELECT.")], common: Common) -> None:

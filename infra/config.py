@@ -19,7 +19,7 @@ _USUAL = SplitterSpec()
 
 # The options that not every splitter has, and the splitters that have them.
 KINDS_OF = {
-    "prefix_headings": ("markdown", "html"),
+    "prefix_headings": ("markdown", "html", "code"),
     "repeat_table_header": ("markdown",),
     "join_sections": ("markdown",),
     "separators": ("recursive",),
@@ -89,7 +89,7 @@ class SplitterConfig(_Form):
         None, ge=0, title="Characters that neighbours share, at most", description="In place of tokens"
     )
     prefix_headings: bool | None = Field(
-        None, title="Embed headings with the text", description="markdown, html; yes"
+        None, title="Embed headings with the text", description="markdown, html, code; yes"
     )
     repeat_table_header: bool | None = Field(
         None, title="Embed its header with each piece of a table", description="markdown; yes"
@@ -100,14 +100,14 @@ class SplitterConfig(_Form):
     separators: tuple[str, ...] | None = Field(
         None, min_length=1, title="Separators", description="recursive: from coarse to fine"
     )
+    langchain: bool | None = Field(
+        None, title="Cut as LangChain does", description="recursive: where its behaviour is no bug; no"
+    )
     separators_are_regex: bool | None = Field(
         None, title="Separators are regular expressions", description="recursive; no"
     )
     keep_separator: Literal["start", "end", "drop"] | None = Field(
         None, title="Which piece a separator belongs to", description="recursive; start"
-    )
-    langchain: bool | None = Field(
-        None, title="Cut as LangChain does", description="recursive: where its behaviour is no bug; no"
     )
     breakpoints: (
         Literal["optimal", "percentile", "standard_deviation", "interquartile", "gradient"] | None
@@ -151,13 +151,13 @@ class SplitterConfig(_Form):
                 raise ValueError(f"the bound is in {bound}, and an overlap has the bound's unit")
         return value
 
-    @field_validator("separators_are_regex")
+    @field_validator("separators_are_regex", "keep_separator")
     @classmethod
-    def _separators_are_regex(cls, value: bool | None, field: ValidationInfo) -> bool | None:
-        separators = field.data.get("separators", ()) if value else ()
-        if separators is None:
-            raise ValueError("says how separators are read, and there are none; give some")
-        for separator in separators:
+    def _there_are_separators(cls, value: Any, field: ValidationInfo) -> Any:
+        separators = field.data.get("separators", ())
+        if value and separators is None and not field.data.get("langchain"):
+            raise ValueError("says what to make of separators, and there are none; give some")
+        for separator in separators or () if value is True else ():
             try:
                 re.compile(separator)
             except re.error as error:

@@ -29,12 +29,13 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
     usual = SplitterConfig(kind="recursive" if pipeline.source.kind == "rows" else "markdown")
     own = live.specs() if live else (DEFAULT_SPACE, usual.spec())
     space = pipeline.embedding.space() or own[0]
+    splitter = pipeline.splitter.spec() if pipeline.splitter else own[1]
     return Job(
         run_id=ids.new_run_id(),
         store=resolved(store),
         table=pipeline.table,
-        source=SourceSpec(**pipeline.source.model_dump()),
-        splitter=pipeline.splitter.spec() if pipeline.splitter else own[1],
+        source=SourceSpec(**pipeline.source.model_dump(), markup=splitter.kind == "html"),
+        splitter=splitter,
         space=space,
         endpoint=make_endpoint(pipeline.embedding, space, pays=pays),
         budget=Budget(**pipeline.budget.model_dump()),

@@ -4,12 +4,13 @@ The yardstick is the same for every splitter, and knows nothing of how any of th
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from pipeline.model import Chunk
+from pipeline.splitting.markup import read_page
 from pipeline.splitting.prose import plain_lines
 from pipeline.splitting.structure import Heading, read_structure
 
@@ -18,16 +19,17 @@ LEVELS = ("section", "paragraph", "sentence", "line", "clause", "word", "inside_
 
 _SPACE = re.compile(r"\s*+")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*+\n")
-_NEAR = 24  # characters before an end that are looked at
+_NEAR = 64  # characters before an end that are looked at
 # Behind the mark quotes and brackets may close, and what closes emphasis or code in Markdown.
 _SENTENCE = re.compile(r"""(?:(?:[.!?…]|([。！？｡．]))["'”’)\]」』）〉》】〕］｝*_`~]*+|\s\.)\Z""")
 _CLAUSE = re.compile(r"(?:[,;:–—]|([、，；：]))\Z")
+_PREFORMATTED = re.compile("<pre", re.IGNORECASE)
 _WESTERN = re.compile(r"[0-9A-Za-zÀ-ʯ_]")
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A fence or a table, which is best kept whole."""
+    """A fence or a table, which is best kept whole. Of HTML, a fence is preformatted text."""
 
     kind: str  # "fence" or "table"
     start: int  # characters, white space around it left out
@@ -39,19 +41,27 @@ class Stretch:
 class Page:
     """A text as the yardstick sees it, read once for all splitters."""
 
-    scan: str  # its lines end in line feeds
-    headings: tuple[Heading, ...] = ()
-    stretches: tuple[Stretch, ...] = ()
+    text: str
+    scan: str  # as long; its lines end in line feeds, and HTML's tags are brackets or white space
+    headings: Sequence[Heading] = ()
+    stretches: Sequence[Stretch] = ()
+    blocks: Sequence[int] = ()  # of HTML: where one block ends and the next begins
 
     @classmethod
-    def of(cls, text: str, *, markdown: bool = True) -> "Page":
-        """Read a text, its structure too where it can be Markdown."""
+    def of(cls, text: str, kind: str = "markdown") -> "Page":
+        """Read a text, and the structure that its kind has: "markdown", "html" or any other."""
+        if kind == "html":
+            page = read_page(text, _never, len(text))
+            found = (whole for whole in page.wholes if whole[2] or _PREFORMATTED.match(text, whole[0]))
+            stretches = tuple(_stretch(page.scan, *whole) for whole in found)
+            return cls(text, page.scan, page.headings, stretches, page.blocks)
         scan = plain_lines(text)
-        if not markdown:
-            return cls(scan)
+        if kind != "markdown":
+            return cls(text, scan)
         structure = read_structure(scan)
-        kept = (_stretch(scan, *whole) for whole in structure.wholes)
-        return cls(scan, tuple(structure.headings), tuple(one for one in kept if one))
+        wholes = (_stretch(scan, *whole) for whole in structure.wholes)
+        stretches = tuple(one for one in wholes if scan[one.start] != "<")  # raw HTML is not counted
+        return cls(text, scan, structure.headings, stretches)
 
     def ends(self, chunks: Sequence[Chunk]) -> list[str]:
         """What each chunk ends with, one of LEVELS. What ends with the text ends with its section."""
@@ -85,7 +95,7 @@ class Page:
             return "section"
         if following.heading_path != chunk.heading_path:
             return "section"
-        if _BLANK_LINE.search(scan, end, behind):
+        if _BLANK_LINE.search(scan, end, behind) or self._parts(end, behind):
             return "paragraph"
         before = scan[max(chunk.start, end - _NEAR) : end]
         if self._is_mark(_SENTENCE.search(before), end, behind) and (
@@ -102,6 +112,11 @@ class Page:
         """Whether a heading begins behind the white space after an end."""
         number = bisect_right(self.headings, (behind, len(self.scan) + 1, 0, 0)) - 1
         return number >= 0 and self.headings[number][0] >= end
+
+    def _parts(self, end: int, behind: int) -> bool:
+        """Whether blocks part in the white space behind an end, or right there."""
+        number = bisect_left(self.blocks, end)
+        return number < len(self.blocks) and self.blocks[number] <= behind
 
     def _is_mark(self, found: re.Match[str] | None, end: int, behind: int) -> bool:
         """Whether a mark ends something: a full-width one unless a digit follows, others before space."""
@@ -120,12 +135,15 @@ class Page:
         return start <= space.end() and deeper <= level
 
 
-def _stretch(scan: str, start: int, end: int, header: str) -> Stretch | None:
-    """What a splitter keeps whole, unless it is raw HTML."""
+def _never(*_: int) -> bool:
+    """To a reader of HTML: of its tables and lists, only those with a header are to be kept whole."""
+    return False
+
+
+def _stretch(scan: str, start: int, end: int, header: str) -> Stretch:
+    """What a splitter keeps whole, without the white space around it."""
     body = scan[start:end]
     first = start + len(body) - len(body.lstrip())
-    if body.lstrip().startswith("<"):
-        return None
     return Stretch("table" if header else "fence", first, start + len(body.rstrip()), header)
 
 

@@ -69,7 +69,7 @@ class Tally:
         self._ends.update(page.ends(chunks)[:-1])
         self._headings += len(page.headings)
         self._alone += page.alone(chunks)
-        fit = self._measure([page.scan[one.start : one.end] for one in page.stretches])
+        fit = self._measure([page.text[one.start : one.end] for one in page.stretches])
         for stretch, size in zip(page.stretches, fit, strict=True):
             self._fit[stretch.kind] += size <= self._spec.bound
         self._broken.update(broken.stretch.kind for broken in self.broken(page, chunks) if broken.fits)
@@ -80,7 +80,7 @@ class Tally:
         before = [_before(stretch, chunks) for stretch in found]
         prefixes = sorted(set(before))
         cost = dict(zip(prefixes, self._measure(prefixes), strict=True))
-        measured = self._measure([page.scan[stretch.start : stretch.end] for stretch in found])
+        measured = self._measure([page.text[stretch.start : stretch.end] for stretch in found])
         return [
             Broken(stretch, size, size + cost[prefix] <= self._spec.bound)
             for stretch, size, prefix in zip(found, measured, before, strict=True)

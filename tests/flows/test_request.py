@@ -78,7 +78,6 @@ def test_an_option_has_the_last_word_over_its_field_and_touches_no_other(
         ({"max_tokens": 64}, "max_tokens", 64),
         ({"overlap_tokens": 8}, "overlap_tokens", 8),
         ({"separator": ["\\n\\n", "。"]}, "separators", ("\n\n", "。")),
-        ({"keep_separator": "drop"}, "keep_separator", "drop"),
         ({"langchain": True}, "langchain", True),
     ],
 )
@@ -211,8 +210,8 @@ def test_a_wrong_option_is_called_by_its_name_on_the_command_line(run: Run, said
             "--join-sections: an option of the splitter markdown; this one is fixed",
         ),
         (
-            Cut(splitter="code", prefix_headings=True),
-            "--prefix-headings: an option of the splitter markdown or html; this one is code",
+            Cut(splitter="fixed", prefix_headings=True),
+            "--prefix-headings: an option of the splitter markdown or html or code; this one is fixed",
         ),
         (
             Cut(splitter="markdown", separator=["。"]),
@@ -224,7 +223,11 @@ def test_a_wrong_option_is_called_by_its_name_on_the_command_line(run: Run, said
         ),
         (
             Cut(splitter="recursive", regex=True),
-            "--regex: says how separators are read, and there are none; give some",
+            "--regex: says what to make of separators, and there are none; give some",
+        ),
+        (
+            Cut(splitter="recursive", keep_separator="end"),
+            "--keep-separator: says what to make of separators, and there are none; give some",
         ),
         (
             Cut(splitter="recursive", keep_separator="both"),

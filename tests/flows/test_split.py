@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 
 from flows import render
 from tests.flows.inside import vecmill_here
+from tests.support import write_pages
 
 Captured = pytest.CaptureFixture[str]
 
@@ -95,6 +97,10 @@ def test_people_see_each_chunk_with_its_measures_its_prefix_its_text_and_its_end
         ("a.md", "markdown"),
         ("a.MARKDOWN", "markdown"),
         ("a.txt", "markdown"),
+        ("a.HTML", "html"),
+        ("a.htm", "html"),
+        ("a.py", "code"),
+        ("a.js", "code"),
         ("a.log", "recursive"),
         ("a", "recursive"),
     ],
@@ -104,7 +110,7 @@ def test_the_files_name_says_how_it_is_cut_unless_a_splitter_is_named(
 ) -> None:
     (tmp_path / name).write_text(PAGE, "utf-8")
     assert f"  {splitter}, at most" in _shown(capsys, name)[0]
-    assert "  sentence, at most" in _shown(capsys, name, "--splitter", "sentence")[0]
+    assert "  sentence, at most" in _shown(capsys, name, "--splitter", "sentence", "--quiet")[0]
 
 
 def test_a_long_chunk_is_shortened_in_its_middle_and_whole_with_full(
@@ -262,3 +268,51 @@ def test_the_semantic_splitter_embeds_in_this_process(page: str, capsys: Capture
     spans = [(chunk["start"], chunk["end"]) for chunk in chunks]
     assert len(spans) > 1
     assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+
+CODE = """class River:
+    def flow(self):
+        return 'water'
+
+    def flood(self):
+        return 'spring'
+"""
+
+
+def test_the_language_of_code_is_told_by_the_files_name_or_by_the_option(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    write_pages(tmp_path, {"a.py": CODE, "a.text": CODE})
+    words = ("--splitter", "code", "--max-characters", "60", "--json")
+    plain = [vecmill_here(capsys, "split", name, *words).json for name in ("a.py", "a.text")]
+    named = vecmill_here(capsys, "split", "a.text", *words, "--language", "python").json
+    assert plain[0] == named != plain[1]
+    assert {tuple(chunk["heading_path"]) for chunk in named} >= {("class River", "def flood")}
+
+
+def test_code_is_cut_as_plain_text_where_its_grammar_is_not_installed(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pages(tmp_path, {"a.py": CODE})
+    monkeypatch.setitem(sys.modules, "tree_sitter_python", None)
+    ran = vecmill_here(capsys, "split", "a.py")
+    assert ran.code == 0
+    assert "  recursive, at most" in ran.out
+    assert "pip install 'vecmill[code]'" in ran.err
+    asked = vecmill_here(capsys, "split", "a.py", "--splitter", "code")
+    assert (asked.code, asked.out) == (3, "")
+
+
+def test_html_is_cut_as_it_stands_which_is_said_where_ingest_would_not(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    page = "<h1>Rivers</h1><p>Water flows.</p>"
+    write_pages(tmp_path, {"a.html": page})
+    for words, notes in (
+        ((), 0),
+        (("--splitter", "markdown"), 1),
+        (("--splitter", "markdown", "--quiet"), 0),
+    ):
+        ran = vecmill_here(capsys, "split", "a.html", "--json", *words)
+        assert [chunk["text"] for chunk in ran.json] == [page]
+        assert ran.err.count("note: a.html is cut as it stands") == notes

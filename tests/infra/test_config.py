@@ -54,7 +54,7 @@ def test_a_table_and_a_source_are_all_that_a_pipeline_needs() -> None:
         ({"splitter": {"max_tokens": 100, "max_characters": 400}}, ["splitter.max_characters"]),
         ({"splitter": {"max_tokens": 100, "overlap_characters": 4}}, ["splitter.overlap_characters"]),
         ({"splitter": {"max_characters": 100, "overlap_tokens": 4}}, ["splitter.overlap_tokens"]),
-        ({"splitter": {"max_characters": 100, "overlap_characters": 51}}, ["splitter"]),
+        ({"splitter": {"max_characters": 100, "overlap_characters": 100}}, ["splitter"]),
         ({"splitter": {"kind": "recursive", "separators": ["("], "separators_are_regex": True}},
          ["splitter.separators_are_regex"]),
         ({"splitter": {"kind": "recursive", "separators": []}}, ["splitter.separators"]),
@@ -126,7 +126,8 @@ def test_options_that_only_some_splitters_have_are_all_tested() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "prefixed"), [("markdown", True), ("html", True), ("recursive", False), ("semantic", False)]
+    ("kind", "prefixed"),
+    [("markdown", True), ("html", True), ("code", True), ("recursive", False), ("semantic", False)],
 )
 def test_headings_are_embedded_where_there_are_some(kind: str, prefixed: bool) -> None:
     assert SplitterConfig.model_validate({"kind": kind}).spec().prefix_headings is prefixed

@@ -72,7 +72,36 @@ def test_an_end_is_told_from_the_text_around_it(marked: str, end: str) -> None:
 def test_what_follows_under_other_headings_is_another_section() -> None:
     text = "<p>Rivers</p> <p>Next</p>"
     chunks = [Chunk(0, 13, 1, ("A",)), Chunk(14, 25, 1, ("A", "B"))]
-    assert Page.of(text, markdown=False).ends(chunks) == ["section", "section"]
+    assert Page.of(text, "html").ends(chunks) == ["section", "section"]
+
+
+@pytest.mark.parametrize(
+    ("marked", "end"),
+    [
+        ("<p>Rivers</p>¦<h2>Next</h2>", "section"),
+        ("<div><p>Rivers</p></div>\n<div>¦<p>Next</p></div>", "paragraph"),
+        ("<ul><li>rivers</li>¦<li>next</li></ul>", "paragraph"),
+        ("<p>Rivers <b>flow.</b> ¦Next.</p>", "sentence"),
+        ("<p><b>川は流れる。</b>¦山は高い。</p>", "sentence"),
+        ("<p>one, ¦two</p>", "clause"),
+        ("<p>one ¦<i>two</i></p>", "word"),
+        ("<p>ri¦vers</p>", "inside_word"),
+        ("<p>rivers<br>\n¦next</p>", "line"),
+    ],
+)
+def test_an_end_in_html_is_told_from_what_is_seen(marked: str, end: str) -> None:
+    text, chunks = _chunks(marked)
+    assert Page.of(text, "html").ends(chunks) == [end, "section"]
+
+
+def test_of_html_headings_tables_with_headers_and_preformatted_text_are_known() -> None:
+    table = "<table><thead><tr><th>a</th></tr></thead><tr><td>1</td></tr></table>"
+    text = f"<h1>A</h1>\n<pre>\nx = 1\n</pre>\n{table}\n<ul><li>b</li></ul>"
+    page = Page.of(text, "html")
+    assert [text[one.start : one.end] for one in page.stretches] == ["<pre>\nx = 1\n</pre>", table]
+    assert [one.kind for one in page.stretches] == ["fence", "table"]
+    assert len(page.headings) == 1
+    assert page.alone([Chunk(0, 10, 1), Chunk(11, len(text), 1)]) == 1
 
 
 def test_the_end_of_a_chunk_that_shares_text_with_the_next_is_told_in_the_same_way() -> None:
@@ -137,7 +166,7 @@ def test_a_fence_that_an_overlapping_chunk_holds_whole_is_not_broken() -> None:
 
 
 def test_what_is_no_markdown_has_no_structure() -> None:
-    page = Page.of("# a comment\nx = 1\n", markdown=False)
+    page = Page.of("# a comment\nx = 1\n", "code")
     assert (page.headings, page.stretches) == ((), ())
 
 
