@@ -1,0 +1,46 @@
+"""From a pipeline's form to its job."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.config import DEFAULT_SPACE, PipelineConfig
+from infra.wiring import make_job
+from pipeline.model import Job, SplitterSpec
+from tests.support import job_for, run, write_pages
+
+PLAIN = SplitterSpec("recursive", prefix_headings=False)
+
+
+def _job(store: str, **form: Any) -> Job:
+    return make_job(
+        PipelineConfig.model_validate({"table": "docs", "source": {"uri": "docs"}, **form}), store
+    )
+
+
+def test_what_a_form_leaves_open_has_the_usual_values(store: str) -> None:
+    job = _job(store)
+    assert (job.splitter, job.space, job.source.markup) == (SplitterSpec(), DEFAULT_SPACE, False)
+
+
+def test_rows_are_cut_as_plain_text_unless_a_splitter_is_named(store: str) -> None:
+    rows = {"kind": "rows", "uri": "a.csv", "text": "body", "id": "key"}
+    assert _job(store, source=rows).splitter == PLAIN
+    assert _job(store, source=rows, splitter={"max_tokens": 64}).splitter.kind == "recursive"
+    assert _job(store, source=rows, splitter={"kind": "markdown"}).splitter == SplitterSpec()
+
+
+@pytest.mark.parametrize(("kind", "markup"), [("html", True), ("markdown", False), ("code", False)])
+def test_html_is_read_with_its_markup_for_the_splitter_that_cuts_it(
+    kind: str, markup: bool, store: str
+) -> None:
+    assert _job(store, splitter={"kind": kind}).source.markup is markup
+
+
+def test_a_tables_own_splitter_is_taken_where_the_form_names_none(tmp_path: Path, store: str) -> None:
+    pages = write_pages(tmp_path / "docs", {"a.html": "<h1>Rivers</h1><p>Water flows.</p>"})
+    run(job_for(pages, store, splitter=SplitterSpec("html", 64)))
+    job = _job(store)
+    assert job.splitter == SplitterSpec("html", 64)
+    assert job.source.markup
