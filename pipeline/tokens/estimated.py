@@ -38,7 +38,7 @@ class EstimatedTokens:
     Japanese corpora; digits, hex, base64, random letters, JSON, white space; and every script. On slices
     of 1,000 characters it is 1.8 to 2.2 times over each of them in English, 1.4 to 2.4 in Japanese
     (`python -m tests.benchmarks.token_counters`). What can have more: kana or kanji in no order, as no
-    text has them, and the few ligatures (ﷺ) that XLM-R spells out.
+    text has them, and the few signs (ﷺ) that a tokenizer's normalisation spells out.
     """
 
     def count(self, texts: Sequence[str]) -> list[int]:

@@ -45,7 +45,7 @@ class Units(dict[str, int]):
         self._kept = kept
         self._longest = longest
         self._pattern = _pattern(tokenizer)
-        self._find = self._pattern.findall
+        self.found = self._pattern.findall  # the units of a text
 
     def __missing__(self, unit: str) -> int:
         extra = len(self._tokens(unit)) - len(unit)
@@ -62,7 +62,7 @@ class Units(dict[str, int]):
         if _SPECIAL.search(text):
             return len(self._tokenizer.encode(without_surrogates(text), add_special_tokens=False))
         spaced = _spaced(text)
-        return len(spaced) + sum(map(self.__getitem__, self._find(spaced)))
+        return len(spaced) + sum(map(self.__getitem__, self.found(spaced)))
 
     def take(self, text: str, tokens: int) -> int:
         """How many characters from a text's start come to at most so many tokens."""
