@@ -105,22 +105,41 @@ class Bench:
     def characters(self) -> None:
         """Print how fast chunks are cut at a bound in characters."""
         bounds = " and ".join(f"{bound} ({language})" for language, bound in _BOUNDS.items())
-        self._print(f"At most {bounds} characters", self._run(_in_characters, _LONG), _IN_CHARACTERS)
-        self._print("Of them, without offsets", self._run(_texts_only), ())
-        self._print("With an overlap of 10 %", self._run(_with_overlap, _LONG_IN_TOKENS), _OVERLAPPING)
+        self._print(f"At most {bounds} characters", _in_characters, _LONG, _IN_CHARACTERS)
+        self._print("Of them, without offsets", _texts_only)
+        self._print("With an overlap of 10 %", _with_overlap, _LONG_IN_TOKENS, _OVERLAPPING)
 
     def tokens(self, vocabulary: Path) -> None:
         """Print how fast chunks are cut at a bound in tokens."""
-        few = Bench(
-            {name: texts[:: _EVERY[name]] for name, texts in self._texts.items()}, self._rounds, self._limit
-        )
-        title = f"At most {_TOKENS} tokens of {ENCODING}"
-        found = few._run(partial(_peers_in_tokens, vocabulary), _LONG_IN_TOKENS)
-        self._print(f"{title}, peers as installed", found, _AS_INSTALLED)
-        found = few._run(_with_our_tokens, _LONG_IN_TOKENS)
-        self._print(f"{title}, peers given our tokenizer", found, _GIVEN_OURS)
+        texts = {name: texts[:: _EVERY[name]] for name, texts in self._texts.items()}
+        few = Bench(texts, self._rounds, self._limit)
+        title = f"At most {_TOKENS} tokens of {ENCODING}, peers"
+        installed = partial(_peers_in_tokens, vocabulary)
+        few._print(f"{title} as installed", installed, _LONG_IN_TOKENS, _AS_INSTALLED)
+        few._print(f"{title} given our tokenizer", _with_our_tokens, _LONG_IN_TOKENS, _GIVEN_OURS)
 
-    def _run(self, contenders: Callable[[str], list[Contender]], long: Sequence[int] = ()) -> Speeds:
+    def _print(
+        self,
+        title: str,
+        contenders: Callable[[str], list[Contender]],
+        long: Sequence[int] = (),
+        duels: Sequence[Duel] = (),
+    ) -> None:
+        """Measure, and print what came of it."""
+        speeds = self._measure(contenders, long)
+        gives = {one.name: one.gives for one in contenders("EN")}
+        fields = list(next(iter(speeds.values())))
+        print(f"**{title}: MB of UTF-8 a CPU second**\n")
+        rows = [
+            [name, gives[name], *(self._cell(speed[field]) for field in fields)]
+            for name, speed in speeds.items()
+        ]
+        table(["contender", "gives", *fields], rows)
+        rows = [[duel.ours, *(self._verdict(duel, speeds, field) for field in fields)] for duel in duels]
+        if rows:
+            table(["times as fast as", *fields], rows)
+
+    def _measure(self, contenders: Callable[[str], list[Contender]], long: Sequence[int]) -> Speeds:
         """Measure all contenders, anew for each language."""
         found: dict[str, dict[str, list[float]]] = {}
         for size in (None, *long):
@@ -135,15 +154,6 @@ class Bench:
                 for contender, each in seconds.items():
                     found.setdefault(contender, {})[name] = [megabytes(cut) / one for one in each]
         return found
-
-    def _print(self, title: str, speeds: Speeds, duels: Sequence[Duel]) -> None:
-        fields = list(next(iter(speeds.values())))
-        print(f"**{title}: MB of UTF-8 a CPU second**\n")
-        rows = [[name, *(self._cell(speed[field]) for field in fields)] for name, speed in speeds.items()]
-        table(["contender", *fields], rows)
-        rows = [[duel.ours, *(self._verdict(duel, speeds, field) for field in fields)] for duel in duels]
-        if rows:
-            table(["times as fast as", *fields], rows)
 
     def _cell(self, speeds: list[float]) -> str:
         return f"{median(speeds):.3g}" if all(speeds) else f"stopped after {self._limit:g} s"
