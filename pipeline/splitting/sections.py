@@ -141,7 +141,7 @@ class Cutter:
         room = self.spec.bound - self._ruler.sizes([prefix])[0]
         bound = min(room - over, room - 1)
         while True:
-            spans = self._windows.cut(start, end, Bounds(bound, bound))
+            spans = self._windows.cut(start, end, Bounds(bound, bound), section.wholes)
             if len(spans) > 1 or bound <= 0:
                 break
             bound = bound * 3 // 4 if bound > 1 else 0

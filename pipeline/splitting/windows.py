@@ -135,8 +135,11 @@ class Windows:
             number += 1
         if number < len(wholes) and wholes[number][0] < reach:
             begins, ends, _ = wholes[number]
-            if begins > new and (begins >= middle or self._fits(begins, ends, bound)):
+            fits = begins >= new and self._fits(begins, ends, bound)
+            if begins > new and (begins >= middle or fits):
                 return begins
+            if fits:  # the ruler tells but about how far the bound reaches
+                return ends
             low = max(low, begins)
             within = self._style.within or LINES
             return within.last(self._scan, low, (2 * low + reach) // 3, reach)
