@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from pipeline import ids, schema
 from pipeline.model import Chunk, DeadLetter, Document, DocumentCounts
+from pipeline.ports import Splitter
 from pipeline.splitting import make
+from pipeline.splitting.languages import language_of
 from pipeline.splitting.semantic import SemanticSplitter, sentences_of
 from pipeline.stages.context import Context
 from pipeline.stages.cutting import Measure, Row, cut_documents
@@ -44,9 +46,14 @@ class Cutter:
             yield document, self._rows(document, chunks)
 
     def _split(self, documents: Iterator[Document]) -> Iterator[tuple[Document, list[Chunk]]]:
-        splitter = make(self.measure.spec, self.measure.counter)
+        spec, splitters = self.measure.spec, dict[str, Splitter]()
         for document in documents:
-            yield document, splitter.split(document.text)
+            language = spec.language
+            if spec.kind == "code" and not language:  # files of one folder can be of many
+                language = language_of(document.doc_id) or ""
+            if language not in splitters:
+                splitters[language] = make(replace(spec, language=language), self.measure.counter)
+            yield document, splitters[language].split(document.text)
 
     def _joined(self, documents: Iterator[Document]) -> Iterator[tuple[Document, list[Chunk]]]:
         """Split by the vectors of sentences, which are looked up for many small documents at once."""
