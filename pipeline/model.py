@@ -129,7 +129,7 @@ class SplitterSpec:
     kind: str = "markdown"  # "markdown", "recursive", "semantic", "sentence", "fixed", "html" or "code"
     max_tokens: int = 256
     overlap_tokens: int = 0
-    prefix_headings: bool = True  # markdown, html: put the headings before the embedded text
+    prefix_headings: bool = True  # markdown, html, code: put what is above before the embedded text
     max_characters: int | None = None  # the bound in place of max_tokens
     overlap_characters: int = 0  # the overlap in place of overlap_tokens
     repeat_table_header: bool = True  # markdown: and a broken table's header before its later pieces

@@ -148,7 +148,7 @@ def page_of(text: str) -> Page:
     body = front.end() if front else 0
     headings, stretches = _blocks(_COMMONMARK, scan, body)
     also = set(_blocks(_MDX, scan, body)[1])
-    return Page(scan, tuple(headings), tuple(one for one in stretches if one in also))
+    return Page(scan, scan, tuple(headings), tuple(one for one in stretches if one in also))
 
 
 def _blocks(parser: MarkdownIt, scan: str, body: int) -> tuple[list[Heading], list[Stretch]]:
