@@ -67,8 +67,8 @@ def _under_headings(
     while number < count:
         first = number
         start, body, level, _ = headings[number]
-        alone = level == 1
-        chapter += alone
+        opens = level == 1
+        chapter += opens
         while True:
             number += 1
             if number == count:
@@ -79,14 +79,13 @@ def _under_headings(
                 break
             body = behind
             chapter += level == 1
-            alone = alone and level == 1
         if paths:
             path, over, own = paths.down(headings[first:number])
         own_wholes: tuple[Whole, ...] = ()
         if given < len(wholes) and wholes[given][0] < end:
             before, given = given, bisect_left(wholes, (end,), given)
             own_wholes = tuple(wholes[before:given])
-        yield Section(start, end, path, over, own, own_wholes, body, (chapter, alone))
+        yield Section(start, end, path, over, own, own_wholes, body, (chapter, opens))
 
 
 class _Paths:

@@ -25,7 +25,7 @@ class Section(NamedTuple):
     prefix: str = ""  # of later chunks
     wholes: tuple[Whole, ...] = ()  # what is kept whole where it fits, in order
     body: int = 0  # where what stands under the section's heading begins; no chunk ends before it
-    kin: tuple[int, bool] = (0, True)  # the chapter that it is in, and whether it is all there is of it
+    kin: tuple[int, bool] = (0, True)  # the chapter that it is in, and whether the chapter begins with it
 
 
 _Draft = tuple[int, int, str, Section]
@@ -91,30 +91,30 @@ class Cutter:
         """Pack neighbours under one parent together where the bound holds them."""
         bound, fits, costs = self.spec.bound, self._ruler.fits, self._costs
         held: Section | None = None  # the first of those that are packed together, from start to end
-        start, end, room, chapter, alone, prefix = 0, 0, 0, 0, True, ""
+        start, end, room, chapter, opens, prefix = 0, 0, 0, 0, True, ""
         path: tuple[str, ...] = ()
+
+        def joined(held: Section) -> _Draft:
+            return start, end, prefix, held if path is held.heading_path else held._replace(heading_path=path)
+
         for section, first, spans in self.spans(sections):
             for begins, ends in spans:
-                of, is_all = section.kin
-                if held and (chapter == of or (alone and is_all)) and fits(start, ends, room):
-                    end, alone = ends, alone and is_all
+                # Whole chapters are neighbours under the document; what is left of one is not.
+                if held and (chapter == section.kin[0] or opens) and fits(start, ends, room):
+                    end = ends
                     if path is not section.heading_path:
                         path = _common(path, section.heading_path)
                     continue
                 if held:
-                    yield (
-                        start,
-                        end,
-                        prefix,
-                        held if path is held.heading_path else held._replace(heading_path=path),
-                    )
-                prefix = first if begins == spans[0][0] else self._kept(section.prefix)
+                    yield joined(held)
+                is_first = begins == spans[0][0]
+                prefix = first if is_first else self._kept(section.prefix)
                 if section.wholes:
                     prefix += self._header(section, begins)
                 held, start, end, room = section, begins, ends, bound - costs.get(prefix, bound)
-                chapter, alone, path = of, is_all, section.heading_path
+                chapter, opens, path = section.kin[0], section.kin[1] and is_first, section.heading_path
         if held:
-            yield start, end, prefix, held if path is held.heading_path else held._replace(heading_path=path)
+            yield joined(held)
 
     def spans(self, sections: Iterable[Section]) -> Iterator[tuple[Section, str, list[Span]]]:
         """Cut each section in windows; gives the prefix of its first chunk, too."""

@@ -33,6 +33,7 @@ class Windows:
         self._ruler = ruler
         self._style = style
         self._costs = costs or {}  # of the headers of wholes
+        self._ruler_erred = False  # whether a chunk as it was to be turned out to be too long
         self._exact = isinstance(ruler, Characters)
         self._quick = style.paragraphs and self._exact
 
@@ -79,14 +80,18 @@ class Windows:
                 by_grapheme = not at
                 at = at or grapheme_boundary(self._text, start, reach, end)
                 if at <= new and start < new:
-                    start, limit = new, end  # nothing new fits beside what is shared
+                    start, limit, self._ruler_erred = (
+                        new,
+                        end,
+                        False,
+                    )  # nothing new fits beside what is shared
                     continue
             stop = _without_space(scan, start, at)
             if not self._exact and (over := self._ruler.over(start, stop, room)) > 0:
-                limit = self._earlier(start, stop, room, over)
+                limit, self._ruler_erred = self._earlier(start, stop, room, over), True
                 if limit < stop:
                     continue
-            limit = end
+            limit, self._ruler_erred = end, False
             spans.append((start, stop))
             new = floor = skip_space(scan, at, end)
             if overlap and new < end:
@@ -138,8 +143,8 @@ class Windows:
             fits = begins >= new and self._fits(begins, ends, bound)
             if begins > new and (begins >= middle or fits):
                 return begins
-            if fits:  # the ruler tells but about how far the bound reaches
-                return ends
+            if fits and not self._ruler_erred:
+                return ends  # the ruler tells but about how far the bound reaches
             low = max(low, begins)
             within = self._style.within or LINES
             return within.last(self._scan, low, (2 * low + reach) // 3, reach)

@@ -224,7 +224,7 @@ def test_small_neighbours_under_one_parent_are_joined_when_asked() -> None:
         chunks = checked(text, SplitterSpec("markdown", tokens, join_sections=True), Letters())
         return [(chunk.heading_path, text[chunk.start : chunk.end]) for chunk in chunks]
 
-    assert joined(64) == [
+    assert joined(32) == [
         (("A",), "# A\n\na\n\n## B\n\nb\n\n## C\n\nc"),
         (("D", "E"), "# D\n\n## E\n\ne"),
     ]
@@ -235,10 +235,15 @@ def test_small_neighbours_under_one_parent_are_joined_when_asked() -> None:
     ]
 
 
-def test_chapters_of_nothing_but_a_heading_and_its_words_are_neighbours_too() -> None:
-    text = "# A\n\na\n\n# B\n\nb\n"
-    chunks = checked(text, SplitterSpec("markdown", 64, join_sections=True), Letters())
-    assert [(chunk.heading_path, text[chunk.start : chunk.end]) for chunk in chunks] == [((), text.rstrip())]
+def test_whole_chapters_are_neighbours_but_not_what_is_left_of_one() -> None:
+    text = "# A\n\na\n\n# B\n\n" + "Bees buzz. " * 6 + "\n\n## C\n\nc\n\n# D\n\nd\n"
+    chunks = checked(text, SplitterSpec("markdown", max_characters=50, join_sections=True), Letters())
+    found = [(chunk.heading_path, text[chunk.start : chunk.end]) for chunk in chunks]
+    assert found[0] == (("A",), "# A\n\na")
+    assert found[-2:] == [(("B",), "Bees buzz. Bees buzz. \n\n## C\n\nc"), (("D",), "# D\n\nd")]
+    short = "# A\n\na\n\n# B\n\nb\n"
+    [whole] = checked(short, SplitterSpec("markdown", 64, join_sections=True), Letters())
+    assert (whole.heading_path, whole.end) == ((), len(short) - 1)
 
 
 @pytest.mark.parametrize("name", ["docs-en-rust-rfcs/rfcs.parquet", "docs-ja-vue/vue-ja.parquet"])
