@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -40,11 +41,11 @@ _JAPANESE = (
 )
 
 
-def _chunks(text: str, most: int, **spec: bool) -> list[Chunk]:
+def _chunks(text: str, most: int, **spec: Any) -> list[Chunk]:
     return make(SplitterSpec("html", max_characters=most, **spec), Letters()).split(text)
 
 
-def _split(text: str, most: int, **spec: bool) -> list[str]:
+def _split(text: str, most: int, **spec: Any) -> list[str]:
     return split(text, Letters(), "html", max_characters=most, **spec)
 
 
