@@ -157,4 +157,5 @@ def test_the_record_is_json_that_others_can_read(ledger: Ledger, job: Job, store
         "glob": None,
         "text": None,
         "id": None,
+        "markup": False,
     }

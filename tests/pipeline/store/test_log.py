@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from threading import Barrier
 
+import orjson
 import pytest
 
 from pipeline.errors import InputError, StoreRefused
@@ -13,13 +14,12 @@ from pipeline.store.log import Entry, Log, published_tables
 from tests.support import LOCAL
 
 _SPLITTER = SplitterSpec(max_tokens=64)
+_AS_JSON = orjson.loads(orjson.dumps(_SPLITTER))  # which has lists for tuples
 
 
 def _entry(version: int, run_id: str = "run", lance_version: int = 7) -> Entry:
     at = "2026-01-01T00:00:00.000+00:00"
-    return Entry(
-        version, "ingest", "1-ab", lance_version, run_id, at, 5, asdict(LOCAL), asdict(_SPLITTER), {"a": 1}
-    )
+    return Entry(version, "ingest", "1-ab", lance_version, run_id, at, 5, asdict(LOCAL), _AS_JSON, {"a": 1})
 
 
 @pytest.fixture
