@@ -51,11 +51,9 @@ class CodeSplitter:
         spec, scan = self.spec, plain_lines(text)
         language = named_language(spec.language) if spec.language else language_within(text)
         ruler = ruler_for(text, spec, self.counter)
-        cutter = Cutter(text, spec, ruler, CODE, scan)
-        if language is None:
-            return cut_sections(cutter, [Section(0, len(text))], self.counter)
         outline = _Outline(scan, spec, ruler, language)
         outline.read()
+        cutter = Cutter(text, spec, ruler, CODE, scan)
         return [outline.named(chunk) for chunk in cut_sections(cutter, outline.sections, self.counter)]
 
 
@@ -77,7 +75,7 @@ class _Outline:
     tree-sitter numbers as they are numbered here: no byte has to become a character.
     """
 
-    def __init__(self, scan: str, spec: SplitterSpec, ruler: Ruler, language: Language) -> None:
+    def __init__(self, scan: str, spec: SplitterSpec, ruler: Ruler, language: Language | None) -> None:
         self._scan = scan
         self._spec = spec
         self._ruler = ruler
@@ -95,8 +93,8 @@ class _Outline:
 
     def read(self) -> None:
         """Read all of the text; raises InputError where the language's grammar is not installed."""
-        tree = self._language.parser().parse(self._data)
-        levels = [_Level(iter(tree.root_node.children))]
+        tree = self._language.parse(self._data) if self._language else None
+        levels = [_Level(iter(tree.root_node.children))] if tree else []
         while levels:
             level = levels[-1]
             for node in level.nodes:
@@ -133,7 +131,9 @@ class _Outline:
             return None
         start, end = self._lines[top], self._lines[last + 1]
         apart = start >= max(self._begun, self._wholes[-1][1] if self._wholes else 0) and self._leads(node)
-        found = definition_of(node, self._language) if apart and len(self._paths) <= _DEEPEST else None
+        found = None
+        if apart and self._language and len(self._paths) <= _DEEPEST:
+            found = definition_of(node, self._language)
         if self._ruler.reach(start, self._rooms[-1]) >= end - 1:
             if apart:
                 self._wholes.append((start, end, ""))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node, Parser, Tree
 
 _SHEBANG = re.compile(r"#![^\n]*?\b(python|bash|sh|zsh|ksh|dash|node|ruby|php)[\d.]*\b")
 
@@ -74,6 +74,13 @@ _WRAPPERS = {
 }
 _NAME = 200  # characters: it is repeated for all that is in the definition
 
+_READ = 65536  # bytes given to a parser at once
+_REPORTS = 500  # of a parser's, beyond those it may give
+_REPORTS_A_BYTE = 0.15  # code takes a quarter of it
+_DEEPEST = 1000  # brackets within one another
+_LONGEST = 300  # signs in a row that may be brackets, or may put what follows into what is before
+_SIGN = re.compile(rb"[()\[\]{}<=;,\n]")
+
 
 @dataclass(frozen=True, slots=True)
 class Language:
@@ -85,8 +92,23 @@ class Language:
     package: str = ""  # of its grammar, where it is not named after the language
     function: str = "language"  # gives the grammar
 
+    def parse(self, source: bytes) -> "Tree | None":
+        """The syntax tree of a text in UTF-8; None where it is too far from any code.
+
+        Some text that is no code takes a parser quadratic time and memory: what is nested too deep is not
+        parsed, and a parser that does not get on is stopped. Raises InputError where the packages that it
+        takes are not installed.
+        """
+        parser = self.parser()
+        if _is_nested(source):
+            return None
+        try:
+            return parser.parse(lambda at, _: source[at : at + _READ], progress_callback=_Pace())
+        except ValueError:  # that is how a parser says that it was stopped
+            return None
+
     def parser(self) -> "Parser":
-        """A parser; raises InputError where its packages are not installed."""
+        """A parser; raises InputError where the packages that it takes are not installed."""
         package = self.package or f"tree-sitter-{self.name}"
         try:
             import tree_sitter
@@ -98,6 +120,42 @@ class Language:
                 "with pip install 'vecmill[code]', or uv sync --extra code"
             ) from error
         return tree_sitter.Parser(tree_sitter.Language(getattr(grammar, self.function)()))
+
+
+def _is_nested(source: bytes) -> bool:
+    """Whether a text has more within one another than any code has."""
+    depth = less = equal = 0
+    for match in _SIGN.finditer(source):
+        sign = match[0]
+        if sign == b"\n":
+            equal = 0
+        elif sign == b"=":
+            equal += 1
+        elif sign == b"<":
+            less += 1
+        else:
+            less = equal = 0
+            depth = depth + 1 if sign in b"([{" else max(0, depth - (sign in b")]}"))
+        if depth > _DEEPEST or less > _LONGEST or equal > _LONGEST:
+            return True
+    return False
+
+
+class _Pace:
+    """Stops a parser that does not get on; it reports every hundred steps.
+
+    Steps are counted, never time, so that a text is always cut alike.
+    """
+
+    def __init__(self) -> None:
+        self._reports = 0
+        self._at = 0
+
+    def __call__(self, at: int, _: bool) -> bool:
+        """Whether to stop a parser that has come to a byte."""
+        self._at = max(self._at, at)
+        self._reports += 1
+        return self._reports > _REPORTS + self._at * _REPORTS_A_BYTE
 
 
 LANGUAGES = (

@@ -21,7 +21,7 @@ SENTENCE = re.compile(
     r"|(?<=[。！？｡．])(?<!．(?=[0-9０-９]))[。！？｡．]*+[」』）〉》】〕］｝”’)\]]*+\s*+)"
 )
 _CLAUSE = re.compile(r"[,;:、，；：–—-](?:(?<=[,;:])\s++|(?<=[、，；：])\s*+|(?<= [–—-])\s++)")
-_PAUSE = re.compile(r"\s++|[、，；：]\s*+")
+_PAUSE = re.compile(r"[\s、，；：]\s*+")
 SPACE = re.compile(r"\s++")
 # Japanese has no spaces: most phrases end in hiragana, and begin with another script.
 PHRASE = re.compile(r"[ぁ-ゟ](?=[㐀-䶿一-鿿ァ-ヺｦ-ﾝ「『（〈《【〔“])")

@@ -80,11 +80,8 @@ class Windows:
                 by_grapheme = not at
                 at = at or grapheme_boundary(self._text, start, reach, end)
                 if at <= new and start < new:
-                    start, limit, self._ruler_erred = (
-                        new,
-                        end,
-                        False,
-                    )  # nothing new fits beside what is shared
+                    # Nothing new fits beside what is shared.
+                    start, limit, self._ruler_erred = new, end, False
                     continue
             stop = _without_space(scan, start, at)
             if not self._exact and (over := self._ruler.over(start, stop, room)) > 0:
@@ -165,7 +162,10 @@ class Windows:
 
     def _shared(self, low: int, stop: int, overlap: int, by_grapheme: bool = False) -> int:
         """Where in [low, stop) the whole pieces begin that two chunks share; 0 where there is none."""
-        start, low = low - 1, max(low, self._ruler.back(stop, overlap))
+        start = low - 1
+        back = stop - overlap if self._exact else self._ruler.back(stop, overlap)
+        if low < back:
+            low = back
         while low < stop:
             at = first_shared(self._scan, low, stop) if self._style.weak else 0
             if not at and by_grapheme:

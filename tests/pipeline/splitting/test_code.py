@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.errors import InputError
 from pipeline.model import SplitterSpec
 from pipeline.splitting import make
-from pipeline.splitting.languages import language_of
+from pipeline.splitting.languages import language_of, named_language
 from tests.pipeline.splitting.support import Letters, check_chunks
 
 _PYTHON = '''\
@@ -119,3 +119,12 @@ def test_broken_code_loses_nothing(text: str, size: int) -> None:
 def test_ten_thousand_brackets_within_one_another_are_no_recursion() -> None:
     text = "x = " + "(" * 10_000 + ")" * 10_000 + "\n"
     assert "".join(chunk for _, chunk in _cut(text, 500)).replace("x=", "x = ") == text.rstrip()
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 5000, "a<" * 5000, "=" * 5000 + "\n"], ids=["brackets", "less", "equal"]
+)
+def test_text_nested_deeper_than_any_code_is_cut_without_a_syntax_tree(text: str) -> None:
+    assert named_language("python").parse(text.encode()) is None
+    pieces = _cut(text, 100)
+    assert "".join(piece for _, piece in pieces) == text.strip()
