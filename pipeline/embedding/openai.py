@@ -105,6 +105,15 @@ class OpenAIProvider:
         """Decode an answer; anything unexpected in it is a Retryable."""
         try:
             answer = orjson.loads(body)
+        except ValueError as error:
+            reason = self._scrubbed(f"the answer is unusable: {error}")
+        else:
+            return self._decoded(answer, texts)
+        raise Retryable(reason, perhaps_billed=True)
+
+    def _decoded(self, answer: Any, texts: int) -> Embedded:
+        """The vectors in an answer's JSON; anything unexpected in it is a Retryable."""
+        try:
             data = answer["data"]
             found = {item["index"]: item["embedding"] for item in data}
             if len(data) != texts or found.keys() != set(range(texts)):

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Generic, NoReturn, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from pipeline.errors import ProviderRefused, RequestFailed, Retryable, Unreachable
-from pipeline.ports import Embedded
+
+T = TypeVar("T")
 
 # An endpoint that has never answered is more likely misnamed than down.
 _FIRST_CONTACT_SECONDS = 15.0
@@ -16,10 +18,10 @@ _backoff = wait_random_exponential(multiplier=0.5, max=20)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempted:
+class Attempted(Generic[T]):
     """An answer, and what it took to get it."""
 
-    answer: Embedded
+    answer: T
     retries: int
     perhaps_billed: int  # failed attempts that the provider may have charged for
 
@@ -43,8 +45,8 @@ class Retrier:
         self._contacted = False
 
     async def run(
-        self, attempt: Callable[[], Awaitable[Embedded]], turn: Callable[[], Awaitable[None]] = _at_once
-    ) -> Attempted:
+        self, attempt: Callable[[], Awaitable[T]], turn: Callable[[], Awaitable[None]] = _at_once
+    ) -> Attempted[T]:
         """Repeat an attempt until it succeeds; before each one, wait for its turn.
 
         The time until its turn tries nobody's patience: that is our own quota, not the endpoint.
@@ -53,7 +55,7 @@ class Retrier:
         """
         taken = _Taken()
 
-        async def timed() -> Embedded:
+        async def timed() -> T:
             await turn()
             began = self._clock()
             try:
@@ -70,10 +72,10 @@ class Retrier:
             before_sleep=taken.wait,
             retry_error_callback=taken.give_up,
         )
-        answer: Embedded = await loop(timed)
+        answer: T = await loop(timed)
         return Attempted(answer, loop.statistics["attempt_number"] - 1, taken.perhaps_billed)
 
-    async def _watched(self, attempt: Callable[[], Awaitable[Embedded]]) -> Embedded:
+    async def _watched(self, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             answer = await attempt()
         except Unreachable:
@@ -105,7 +107,7 @@ class _Taken:
         """Count the wait before the next attempt."""
         self.seconds += state.upcoming_sleep
 
-    def give_up(self, state: RetryCallState) -> Embedded:
+    def give_up(self, state: RetryCallState) -> NoReturn:
         """End the run: patience is over."""
         error = _error(state)
         raise ProviderRefused(
