@@ -24,9 +24,13 @@ class InputError(VecmillError):
 
 
 class OverBudget(VecmillError):
-    """The plan costs more than the run may spend; nothing was paid."""
+    """The run costs more than it may spend; it has spent no more than that."""
 
     exit_code = 4
+
+
+class OutOfTime(OverBudget):
+    """The run takes longer than it may: a budget of time. What was paid is kept."""
 
 
 class TooManyFailures(VecmillError):
@@ -70,6 +74,18 @@ class Throttled(Retryable):
 
 class Unreachable(Retryable):
     """No connection was made: nothing was sent, so nothing was billed."""
+
+
+class Undone(RequestFailed):
+    """A request has had all the attempts that its run can pay for.
+
+    `perhaps_billed` is how many of them the provider may have charged for.
+    """
+
+    def __init__(self, reason: str, *, perhaps_billed: int, retries: int):
+        super().__init__(reason)
+        self.perhaps_billed = perhaps_billed
+        self.retries = retries
 
 
 class Rejected(RequestFailed):

@@ -82,6 +82,11 @@ class Space:
         return f"{self.provider}/{self.model}@{self.dimensions}"
 
     @property
+    def remote(self) -> bool:
+        """Whether texts are sent to an endpoint, which limits and bills."""
+        return self.provider == "openai"
+
+    @property
     def fingerprint(self) -> str:
         """Names the space: vectors of two fingerprints are never compared."""
         return ids.fingerprint(asdict(self))
@@ -239,7 +244,7 @@ class Endpoint:
     api_key: Secret | None = None
     rpm: int | None = None  # requests a minute; None: no budget known
     tpm: int | None = None  # tokens a minute
-    max_in_flight: int = 8  # requests at once, over all workers
+    max_in_flight: int | None = None  # requests at once, over all workers; None: as many as go well
     batch_inputs: int | None = None  # inputs a request; None: the provider's own choice
     timeout: float = 60.0  # seconds an attempt may take
     patience: float = 180.0  # seconds a request may take with all its retries
@@ -252,15 +257,34 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What a model's tokens cost."""
+
+    usd: float  # a million tokens
+    source: str  # who says so: a URL, or where the user does
+    as_of: str = ""  # the day on which the source said so; "" where the user does
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.usd < math.inf:
+            raise InputError(f"a price of {self.usd} USD a million tokens is none; it is 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
-    """What a run may spend and how much may fail."""
+    """What a run may spend, in money, tokens and time, and how much may fail."""
 
     usd: float | None = None
+    tokens: int | None = None
     failures: float = 0.01  # share of the listed documents, rounded up; 0 allows none
+    seconds: float | None = None  # from the run's start, after which it sends nothing more
 
     def __post_init__(self) -> None:
         if not 0 <= self.failures <= 1:
             raise InputError(f"the failure budget is {self.failures}; it is a share between 0 and 1")
+        for name in ("usd", "tokens", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise InputError(f"the budget of {name} is {value}; it is 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +300,10 @@ class Job:
     endpoint: Endpoint = field(default_factory=Endpoint)
     budget: Budget = field(default_factory=Budget)
     delete_missing: bool = True
+    pipeline: str | None = None  # its name in vecmill.toml; None for a source given in place
+    price: Price | None = None  # in place of the price list's
+    only: tuple[str, ...] | None = None  # doc_id of each to do over, changed or not; None: what has changed
+    priority: str = "schedule"  # "schedule", "rerun" or "backfill": who uses an endpoint's quota first
 
     def record(self) -> dict[str, Any]:
         """The job as JSON for the run ledger, its key left out."""
@@ -360,6 +388,7 @@ class Request:
     texts: tuple[str, ...]
     hashes: tuple[str, ...]  # text_hash of each text
     tokens: int
+    attempts: int | None = None  # that may be billed, at most; None: as many as it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +401,10 @@ class Outcome:
     requests: int = 0  # answered with vectors
     retries: int = 0
     paid_again: int = 0  # texts sent again after an attempt that may have been billed
+    unanswered: int = 0  # tokens of attempts that may have been billed, and brought no vectors
     rejected: tuple[tuple[str, str], ...] = ()  # (text_hash, reason)
+    undone: tuple[str, ...] = ()  # text_hash of each that its request's attempts were not enough for
+    reason: str = ""  # of the latest that is undone
     spooled: tuple[str, ...] = ()  # names of the files that hold the vectors
 
     def __add__(self, other: "Outcome") -> "Outcome":
@@ -383,6 +415,13 @@ class Outcome:
             self.requests + other.requests,
             self.retries + other.retries,
             self.paid_again + other.paid_again,
+            self.unanswered + other.unanswered,
             self.rejected + other.rejected,
+            self.undone + other.undone,
+            other.reason or self.reason,
             self.spooled + other.spooled,
         )
+
+
+WAITING = Outcome(-1)
+"""What an engine gives now and then while nothing is finished, so that its caller can look at the clock."""
