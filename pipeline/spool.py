@@ -50,7 +50,7 @@ class Spool:
         if not rows:
             return None
         outcome = orjson.loads(rows.schema.metadata[_OUTCOME])
-        return Outcome(**{**outcome, "rejected": (), "spooled": (name,)})
+        return Outcome(**{**outcome, "rejected": (), "undone": (), "spooled": (name,)})
 
     def names(self) -> list[str]:
         """The finished requests that are not in the cache yet."""

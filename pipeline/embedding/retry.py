@@ -7,7 +7,7 @@ from typing import Generic, NoReturn, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from pipeline.errors import ProviderRefused, RequestFailed, Retryable, Unreachable
+from pipeline.errors import ProviderRefused, RequestFailed, Retryable, Undone, Unreachable
 
 T = TypeVar("T")
 
@@ -45,15 +45,18 @@ class Retrier:
         self._contacted = False
 
     async def run(
-        self, attempt: Callable[[], Awaitable[T]], turn: Callable[[], Awaitable[None]] = _at_once
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        turn: Callable[[], Awaitable[None]] = _at_once,
+        billed: int | None = None,
     ) -> Attempted[T]:
         """Repeat an attempt until it succeeds; before each one, wait for its turn.
 
         The time until its turn tries nobody's patience: that is our own quota, not the endpoint.
-        Raises ProviderRefused with the last reason where patience ends, and whatever else the
-        attempt raises at once.
+        Raises Undone where `billed` attempts that failed may have been billed, ProviderRefused with the
+        last reason where patience ends, and whatever else the attempt raises at once.
         """
-        taken = _Taken()
+        taken = _Taken(billed)
 
         async def timed() -> T:
             await turn()
@@ -66,7 +69,7 @@ class Retrier:
         loop = AsyncRetrying(
             retry=retry_if_exception_type(Retryable),
             wait=_wait,
-            stop=lambda state: taken.seconds + state.upcoming_sleep > self._allowed,
+            stop=lambda state: taken.enough or taken.seconds + state.upcoming_sleep > self._allowed,
             sleep=self._sleep,
             after=taken.count,
             before_sleep=taken.wait,
@@ -95,8 +98,14 @@ class Retrier:
 class _Taken:
     """What one request has taken so far."""
 
+    most: int | None  # attempts that may be billed; None: as many as it takes
     seconds: float = 0.0  # in attempts, and between them
     perhaps_billed: int = 0  # attempts
+
+    @property
+    def enough(self) -> bool:
+        """Whether another attempt could be one more than may be billed."""
+        return self.most is not None and self.perhaps_billed >= self.most
 
     def count(self, state: RetryCallState) -> None:
         """Count a failed attempt."""
@@ -108,8 +117,11 @@ class _Taken:
         self.seconds += state.upcoming_sleep
 
     def give_up(self, state: RetryCallState) -> NoReturn:
-        """End the run: patience is over."""
+        """End the run where patience is over, or the request where it may not be billed again."""
         error = _error(state)
+        if self.enough:
+            retries = state.attempt_number - 1
+            raise Undone(str(error), perhaps_billed=self.perhaps_billed, retries=retries) from error
         raise ProviderRefused(
             f"gave up at attempt {state.attempt_number}, after {self.seconds:.0f} s: {error}. "
             "What was paid is kept; run the same command again"
