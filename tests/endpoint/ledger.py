@@ -15,6 +15,7 @@ class Charge:
     text: str  # the input, as the client sent it
     tokens: int  # what it was billed for, in the endpoint's unit of count
     request: int  # which billed request carried it, counted from 1
+    batch: bool = False  # whether it came by a batch, at half the price
 
 
 class Ledger:
@@ -33,6 +34,7 @@ class Ledger:
         self._charges: list[Charge] = []
         self._times: Counter[str] = Counter()
         self._tokens = 0
+        self._batch_tokens = 0
         self._requests = 0
         self._arrived = 0
         self._rejected_429 = 0
@@ -44,14 +46,16 @@ class Ledger:
         with self._lock:
             self._start_over()
 
-    def bill(self, texts: Sequence[str], tokens: Sequence[int]) -> None:
+    def bill(self, texts: Sequence[str], tokens: Sequence[int], *, batch: bool = False) -> None:
         """Records one request's texts, all or none of them; `tokens` holds the count of each text."""
         with self._lock:
             number = self._requests + 1
-            self._charges += [Charge(text, size, number) for text, size in zip(texts, tokens, strict=True)]
+            pairs = zip(texts, tokens, strict=True)
+            self._charges += [Charge(text, size, number, batch) for text, size in pairs]
             self._requests = number
             self._times.update(texts)
             self._tokens += sum(tokens)
+            self._batch_tokens += sum(tokens) * batch
 
     def reject(self) -> None:
         """Counts one request that was answered 429."""
@@ -100,6 +104,17 @@ class Ledger:
             return self._tokens
 
     @property
+    def batch_tokens_billed(self) -> int:
+        """Those of them that came by batches, and cost half."""
+        with self._lock:
+            return self._batch_tokens
+
+    def usd(self, rate: float) -> float:
+        """The bill in US dollars, at so many a million tokens; a batch's tokens cost half."""
+        with self._lock:
+            return (self._tokens - self._batch_tokens / 2) * rate / 1e6
+
+    @property
     def requests(self) -> int:
         """Requests billed; those refused or failed before billing are not among them."""
         with self._lock:
@@ -134,5 +149,6 @@ class Ledger:
                 "max_in_flight": self._max_in_flight,
                 "texts": len(self._charges),
                 "tokens": self._tokens,
+                "batch_tokens": self._batch_tokens,
                 "repeated": {sha256(text.encode()).hexdigest(): times for text, times in repeated.items()},
             }

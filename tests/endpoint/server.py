@@ -1,8 +1,6 @@
-"""The endpoint itself: it answers one route in OpenAI's protocol, from a thread of its own."""
+"""The endpoint itself: it answers in OpenAI's protocol, from a thread of its own."""
 
 import asyncio
-import socket
-import struct
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -15,10 +13,12 @@ import orjson
 from aiohttp import web
 
 from .answers import answer
+from .batch_rules import BatchRules
+from .batches import Batches
 from .faults import Fault, Faults
 from .ledger import Ledger
 from .limits import Clock, RateLimits, quota_gone
-from .wire import Bounds, Call, Unit, WireError, authorize, counter, parse_call
+from .wire import Bounds, Call, Unit, WireError, authorize, counter, parse_call, reset
 
 # Well above the largest request that the default bounds admit: size is judged in tokens, not here.
 MAX_BODY_BYTES = 64 * 2**20
@@ -49,10 +49,12 @@ class MeteredEndpoint:
     latency: float = 0.0  # seconds of work a request takes before it is billed
     count: Unit = "tokens"  # what texts are measured and billed in: cl100k tokens or characters
     bounds: Bounds = field(default_factory=Bounds)  # how large a request may be
+    batch_rules: BatchRules = field(default_factory=BatchRules)  # how /v1/batches goes
     port: int = 0  # TCP port on 127.0.0.1; 0 takes a free one
     clock: Clock = time.monotonic  # seconds, for the rate limits
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  # how the latency passes
     ledger: Ledger = field(init=False, default_factory=Ledger)  # what was billed
+    batches: Batches = field(init=False)  # what was asked for by batches
     _running: _Running | None = field(init=False, default=None, repr=False)
     _works: set[asyncio.Task[None]] = field(init=False, default_factory=set, repr=False)
 
@@ -63,6 +65,7 @@ class MeteredEndpoint:
                 raise ValueError(f"{name} is {value}; it must be above 0, or left out for no limit")
         self._count = counter(self.count)
         self._limits = RateLimits(self.rpm, self.tpm, self.burst_seconds, self.clock)
+        self.batches = Batches(self.batch_rules, self.key, self.bounds, self._count, self.ledger)
 
     @property
     def url(self) -> str:
@@ -104,6 +107,7 @@ class MeteredEndpoint:
         self._stopping = asyncio.Event()
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/v1/embeddings", self._embeddings)
+        self.batches.add_routes(app)
         app.router.add_get("/ledger", self._show_ledger)
         app.router.add_post("/ledger/reset", self._reset_ledger)
         # With handler_cancellation a request that hangs ends when its client goes away.
@@ -160,7 +164,7 @@ class MeteredEndpoint:
         """Never answers: resets the connection at once, or holds it until the server stops."""
         if not at_once:
             await self._stopping.wait()  # cancelled when the client goes away first
-        _reset(request)
+        reset(request)
         return web.Response()  # reaches nobody, but a handler has to return one
 
     async def _work(self, call: Call, bills: bool) -> None:
@@ -176,13 +180,3 @@ class MeteredEndpoint:
         self._works.add(task)
         task.add_done_callback(self._works.discard)
         await asyncio.shield(task)
-
-
-def _reset(request: web.Request) -> None:
-    """Breaks the TCP connection off: a reset, where a mere close would look like an orderly end."""
-    transport = request.transport
-    if transport is None:
-        return
-    raw = transport.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

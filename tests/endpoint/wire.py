@@ -1,6 +1,8 @@
 """The request side of the protocol: what is accepted, how it is counted, and the shape of a refusal."""
 
 import importlib
+import socket
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -156,3 +158,13 @@ def _check_tokens(tokens: tuple[int, ...], bounds: Bounds) -> None:
     if (total := sum(tokens)) > bounds.request_tokens:
         message = f"Requested {total} tokens, max {bounds.request_tokens} tokens per request."
         raise WireError(400, message, code="max_tokens_per_request")
+
+
+def reset(request: web.Request) -> None:
+    """Breaks the TCP connection off: a reset, where a mere close would look like an orderly end."""
+    transport = request.transport
+    if transport is None:
+        return
+    raw = transport.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
