@@ -194,7 +194,9 @@ class EmbeddingConfig(_Form):
     api_key_env: str = Field("OPENAI_API_KEY", title="Variable that holds the key")
     rpm: int | None = Field(None, ge=1, title="Requests a minute")
     tpm: int | None = Field(None, ge=1, title="Tokens a minute")
-    max_in_flight: int = Field(8, ge=1, title="Requests at once")
+    max_in_flight: int | None = Field(
+        None, ge=1, title="Requests at once", description="None: as many as go well"
+    )
     batch_inputs: int | None = Field(None, ge=1, title="Texts a request")
     timeout: float = Field(60.0, gt=0, title="Seconds an attempt may take")
     patience: float = Field(180.0, gt=0, title="Seconds a request may take with its retries")

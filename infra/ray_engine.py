@@ -16,10 +16,12 @@ from typing import Any, TypeVar, cast
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from infra.ray_quota import QuotaActor, RayLimiter
+from infra.ray_quota import ClusterQuota
+from pipeline.engine import limiter_of
 from pipeline.errors import ProviderRefused
-from pipeline.model import Job, Outcome, Request
-from pipeline.worker import Worker
+from pipeline.model import WAITING, Job, Outcome, Request
+from pipeline.quota.machine import quota_name
+from pipeline.worker import MOST_IN_FLIGHT, Worker
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,10 +33,11 @@ _DEATHS_ALLOWED = 20  # a worker; beyond them something kills it, and retrying p
 class _Actor:
     """One worker with a client and connections of its own."""
 
-    def __init__(self, job: bytes, quota: str) -> None:
-        # Bytes and a name, since a restarted actor must not depend on arguments that Ray may lose.
-        self._worker = Worker.of(pickle.loads(job), RayLimiter(ray.get_actor(quota)))
-
+    def __init__(self, pickled: bytes, most: int) -> None:
+        # Bytes, since a restarted actor must not depend on arguments that Ray may lose.
+        job: Job = pickle.loads(pickled)
+        quota = ClusterQuota(quota_name(job.space, job.endpoint))
+        self._worker = Worker.of(job, limiter_of(job, quota), most)
         self._tasks: set[asyncio.Task[Outcome]] = set()
 
     async def embed(self, request: Request) -> Outcome:
@@ -59,10 +62,11 @@ class RayEngine:
         self._workers = workers
 
     def embed(self, job: Job, requests: Iterable[Request]) -> Iterator[Outcome]:
-        """Send every request, `max_in_flight` at a time over all workers; outcomes come as they finish."""
-        fleet = _Fleet(job, self._workers)
+        """Send every request, a bounded number at a time over all workers; outcomes come as they finish."""
+        most = job.endpoint.max_in_flight or MOST_IN_FLIGHT * self._workers
+        fleet = _Fleet(job, self._workers, -(-most // self._workers))
         try:
-            yield from fleet.run(iter(requests), job.endpoint.max_in_flight)
+            yield from fleet.run(iter(requests), most)
         finally:
             fleet.end()
 
@@ -83,16 +87,15 @@ def _apply(step: Callable[[T], R], item: T) -> R:
 class _Fleet:
     """The actors of a run, what each is doing, and what has to be done again."""
 
-    def __init__(self, job: Job, workers: int) -> None:
-        name = f"quota-{job.run_id}"
-        self._quota = QuotaActor.options(name=name).remote(job.endpoint.rpm, job.endpoint.tpm)
-        self._actors = [_RemoteActor.remote(pickle.dumps(job), name) for _ in range(workers)]
+    def __init__(self, job: Job, workers: int, most: int) -> None:
+        self._job = job
+        self._actors = [_RemoteActor.remote(pickle.dumps(job), most) for _ in range(workers)]
         self._load = dict.fromkeys(range(workers), 0)
         self._rested = dict.fromkeys(range(workers), 0.0)  # monotonic seconds from which it works again
         self._deaths = dict.fromkeys(range(workers), 0)
         self._flying: dict[Any, tuple[int, Request]] = {}
         self._again: deque[Request] = deque()
-        self._lost: Counter[int] = Counter()  # texts on their way when a worker died, by request
+        self._lost: Counter[int] = Counter()  # workers that died with it on its way, by request
 
     def run(self, requests: Iterator[Request], most: int) -> Iterator[Outcome]:
         while True:
@@ -108,6 +111,8 @@ class _Fleet:
                 outcome = self._take(reference)
                 if outcome is not None:
                     yield outcome
+            if not done:
+                yield WAITING
             if not self._flying:
                 time.sleep(0.05)  # every worker is resting
 
@@ -117,8 +122,10 @@ class _Fleet:
             actor.stop.remote()
         if self._flying:
             ray.wait(list(self._flying), num_returns=len(self._flying), timeout=10)
-        for actor in (*self._actors, self._quota):
+        for actor in self._actors:
             ray.kill(actor)
+        if self._job.space.remote:
+            ClusterQuota(quota_name(self._job.space, self._job.endpoint)).leave(self._job.run_id)
 
     def _fill(self, requests: Iterator[Request], most: int) -> bool:
         """Hand out requests while there is room; says whether none is left."""
@@ -150,10 +157,18 @@ class _Fleet:
             if self._deaths[worker] > _DEATHS_ALLOWED:
                 raise ProviderRefused(f"workers keep dying: {str(error).splitlines()[0]}") from error
             self._rested[worker] = time.monotonic() + _COOLING_SECONDS
-            self._again.append(request)
-            self._lost[request.number] += len(request.texts)
-            return None
-        return replace(outcome, paid_again=outcome.paid_again + self._lost[outcome.number])
+            self._lost[request.number] += 1
+            if request.attempts is None:
+                self._again.append(request)
+                return None
+            # Whether it can be paid for once more, only the run's bill knows.
+            outcome = Outcome(request.number, undone=request.hashes, reason="its worker died")
+        lost = self._lost.pop(request.number, 0)
+        return replace(
+            outcome,
+            paid_again=outcome.paid_again + lost * len(request.texts),
+            unanswered=outcome.unanswered + lost * request.tokens,
+        )
 
 
 def _result(reference: Any) -> Any:

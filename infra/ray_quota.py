@@ -1,51 +1,75 @@
-"""One quota for all workers of a run on Ray."""
+"""The quota of a cluster: one actor for each endpoint and key, which all runs find by its name."""
 
-import asyncio
+from contextlib import suppress
 from typing import Any
 
 import ray
+from ray.exceptions import RayActorError
 
-from pipeline.quota import Quota
+from infra.settings import quota_folder
+from pipeline.quota.machine import MachineQuota
+from pipeline.quota.quota import Ask, Lease
+
+_ATTEMPTS = 20  # at a quota that dies whenever it is asked: then something kills it
 
 
 class _Keeper:
-    """Keeps the buckets; it grants at once and never waits itself."""
+    """Keeps the quota in its machine's file, where runs without Ray find it, too."""
 
-    def __init__(self, rpm: int | None, tpm: int | None) -> None:
-        self._quota = Quota(rpm, tpm)
+    def __init__(self, name: str, used: bool) -> None:
+        self._quota = MachineQuota(quota_folder(), name, used=used)
+        self._runs: set[str] = set()
 
-    def reserve(self, requests: int, tokens: int) -> tuple[float, float]:
-        """Take requests and tokens; gives the seconds to wait before using them, and when that is over."""
-        return self._quota.reserve(requests, tokens), self._quota.last
+    def ask(self, ask: Ask) -> Lease:
+        self._runs.add(ask.run)
+        return self._quota.decide(ask)
 
-    def forfeited(self, start: float) -> bool:
-        """Whether the endpoint has asked everybody to wait beyond a start that was granted."""
-        return self._quota.closed_until > start
-
-    def pause(self, seconds: float) -> None:
-        """Grant nothing for a while."""
-        self._quota.pause(seconds)
+    def leave(self, run: str) -> bool:
+        """Take note that a run has ended; says whether it was the last that is known."""
+        self._runs.discard(run)
+        return not self._runs
 
 
-QuotaActor: Any = ray.remote(num_cpus=0)(_Keeper)
+# Nothing it is asked may be answered twice, and it is made anew by whoever misses it: Ray restarts nothing.
+_Actor: Any = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0)(_Keeper)
 
 
-class RayLimiter:
-    """A Limiter for one worker, which asks the quota's actor."""
+class ClusterQuota:
+    """An Office in the cluster; made anew, as one whose minute is used up, where it has died.
 
-    def __init__(self, quota: Any) -> None:
-        self._quota = quota
+    The actor outlives the run that made it, since others may use it meanwhile.
+    """
 
-    async def acquire(self, requests: int, tokens: int) -> None:
-        """Wait until this much may be sent."""
-        while True:
-            wait, start = await self._quota.reserve.remote(requests, tokens)
-            if wait <= 0:
-                return
-            await asyncio.sleep(wait)
-            if not await self._quota.forfeited.remote(start):
-                return
+    def __init__(self, name: str) -> None:
+        """The quota of this name; it is found, or made, when it is asked first."""
+        self._name = name
+        self._actor: Any = None
 
-    async def pause(self, seconds: float) -> None:
-        """Let nobody send for a while."""
-        await self._quota.pause.remote(seconds)
+    async def ask(self, ask: Ask) -> Lease:
+        """Ask for a lease; see `Quota.ask`."""
+        for _ in range(_ATTEMPTS):
+            try:
+                lease: Lease = await self._found().ask.remote(ask)
+                return lease
+            except RayActorError as error:
+                self._actor, gone = None, error
+        raise gone
+
+    def leave(self, run: str) -> None:
+        """End the quota where no other run uses it."""
+        with suppress(ValueError, RayActorError):
+            actor = ray.get_actor(f"quota-{self._name}")
+            if ray.get(actor.leave.remote(run)):
+                ray.kill(actor)
+
+    def _found(self) -> Any:
+        if self._actor is None:
+            # What another machine's file remembers of the minute before is not known here.
+            options = {"name": f"quota-{self._name}", "lifetime": "detached", "get_if_exists": True}
+            self._actor = _Actor.options(**options).remote(self._name, _is_cluster())
+        return self._actor
+
+
+def _is_cluster() -> bool:
+    nodes: Any = ray.nodes  # without types
+    return sum(bool(node["Alive"]) for node in nodes()) > 1

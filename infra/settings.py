@@ -1,6 +1,7 @@
 """The only reader of the environment, and of vecmill.toml."""
 
 import os
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,6 +66,12 @@ def read_secret(variable: str) -> Secret | None:
     """The credential in an environment variable; None where it is not set."""
     value = os.environ.get(variable, "").strip()
     return Secret(value) if value else None
+
+
+def quota_folder() -> Path:
+    """Where processes of this machine keep the quotas that they share; a user's own, and local to it."""
+    named = os.environ.get("VECMILL_QUOTA_DIR")
+    return Path(named) if named else Path(tempfile.gettempdir()) / f"vecmill-{os.getuid()}"
 
 
 def be_quiet() -> None:

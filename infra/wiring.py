@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from infra.config import DEFAULT_SPACE, EmbeddingConfig, PipelineConfig, SplitterConfig
-from infra.settings import read_environment, read_secret
+from infra.settings import quota_folder, read_environment, read_secret
 from pipeline import ids
 from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.model import Budget, Endpoint, Job, SourceSpec, Space
 from pipeline.objects import Objects, resolved
 from pipeline.ports import Engine, EngineFactory
+from pipeline.quota.machine import MachineQuota, quota_name
 from pipeline.store.log import Entry, Log
 
 # From this many texts on, a local model on many cores repays the seconds that Ray takes to start.
@@ -48,6 +49,7 @@ def make_endpoint(embedding: EmbeddingConfig, space: Space, *, pays: bool = True
     remote = space.provider == "openai"
     named = embedding.base_url or read_environment().openai_base_url
     key = read_secret(embedding.api_key_env) if remote else None
+    cores = os.cpu_count() or 1
     if remote and pays and key is None and named is None:
         raise InputError(
             f"{space.name} needs an API key, and {embedding.api_key_env} is not set; "
@@ -58,9 +60,7 @@ def make_endpoint(embedding: EmbeddingConfig, space: Space, *, pays: bool = True
         api_key=key,
         rpm=embedding.rpm,
         tpm=embedding.tpm,
-        max_in_flight=embedding.max_in_flight
-        if remote
-        else min(embedding.max_in_flight, os.cpu_count() or 1),
+        max_in_flight=embedding.max_in_flight if remote else min(embedding.max_in_flight or cores, cores),
         batch_inputs=embedding.batch_inputs,
         timeout=embedding.timeout,
         patience=embedding.patience,
@@ -85,7 +85,7 @@ def make_engines(kind: str, job: Job, workers: int | None) -> EngineFactory:
 
 @contextmanager
 def _inline() -> Iterator[Engine]:
-    yield InlineEngine()
+    yield InlineEngine(lambda job: MachineQuota(quota_folder(), quota_name(job.space, job.endpoint)))
 
 
 def _live(store: str, table: str) -> Entry | None:

@@ -6,9 +6,10 @@ from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
 
-from pipeline.model import Job, Outcome, Request
-from pipeline.quota import LocalLimiter, Quota
-from pipeline.worker import Worker
+from pipeline.model import WAITING, Job, Outcome, Request
+from pipeline.ports import Limiter
+from pipeline.quota.limiter import Budget, LeasingLimiter, Office, QuotaHere, Unlimited
+from pipeline.worker import MOST_IN_FLIGHT, Worker
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -16,24 +17,36 @@ _Tasks = set[asyncio.Task[Outcome]]
 
 # Answers that are on their way when a run stops are paid for: they get this long to arrive.
 _GRACE_SECONDS = 10.0
+_LOOK_SECONDS = 0.5  # after which whoever waits for an outcome is told that there is none yet
+
+
+def limiter_of(job: Job, office: Office) -> Limiter:
+    """What a job's worker waits for before it sends: a share of the quota kept in an office."""
+    return LeasingLimiter(office, Budget.of(job)) if job.space.remote else Unlimited()
 
 
 class InlineEngine:
     """Does the work in this process; on one machine as fast as a cluster of processes."""
 
+    def __init__(self, office: Callable[[Job], Office] = lambda _: QuotaHere()) -> None:
+        """An engine; `office` opens the quota of a job's endpoint, which is this process's own else."""
+        self._office = office
+
     def embed(self, job: Job, requests: Iterable[Request]) -> Iterator[Outcome]:
-        """Send every request, `max_in_flight` at a time; outcomes come as they finish."""
-        waiting = iter(requests)
+        """Send every request, a bounded number at a time; outcomes come as they finish."""
+        waiting, most = iter(requests), job.endpoint.max_in_flight or MOST_IN_FLIGHT
         flying: _Tasks = set()
         with asyncio.Runner() as runner:
-            worker = runner.run(_start(job))
+            worker = runner.run(_start(job, self._office))
             try:
                 while True:
-                    room = job.endpoint.max_in_flight - len(flying)
+                    room = most - len(flying)
                     runner.run(_send(worker, list(islice(waiting, room)), flying))
                     if not flying:
                         return
                     done, flying = runner.run(_first(flying))
+                    if not done:
+                        yield WAITING
                     failures = [task.exception() for task in done if task.exception()]
                     yield from [task.result() for task in done if not task.exception()]
                     if failures and failures[0]:
@@ -46,8 +59,8 @@ class InlineEngine:
         return map(step, items)
 
 
-async def _start(job: Job) -> Worker:
-    return Worker.of(job, LocalLimiter(Quota(job.endpoint.rpm, job.endpoint.tpm)))
+async def _start(job: Job, office: Callable[[Job], Office]) -> Worker:
+    return Worker.of(job, limiter_of(job, office(job)))
 
 
 async def _send(worker: Worker, requests: list[Request], flying: _Tasks) -> None:
@@ -56,7 +69,7 @@ async def _send(worker: Worker, requests: list[Request], flying: _Tasks) -> None
 
 
 async def _first(flying: _Tasks) -> tuple[_Tasks, _Tasks]:
-    return await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+    return await asyncio.wait(flying, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _stop(worker: Worker, flying: _Tasks) -> None:

@@ -361,6 +361,7 @@ class Plan:
     seconds_at_quota: float | None  # None where no quota is known
     over_budget: bool
     rounds: tuple[Amount, Amount] | None = None  # where not all is known: of sentences, and of chunks at most
+    price: Price | None = None  # that the cost is told from
 
     def record(self) -> dict[str, Any]:
         """The plan as JSON; `rounds` is there where the plan is not exact, and counts of chunks are null."""
@@ -373,6 +374,7 @@ class Plan:
             "cost_usd": self.cost_usd,
             "seconds_at_quota": self.seconds_at_quota,
             "over_budget": self.over_budget,
+            "price": asdict(self.price) if self.price else None,
         }
         if self.rounds:
             exactly, at_most = map(asdict, self.rounds)

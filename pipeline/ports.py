@@ -58,11 +58,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """What an endpoint's headers say of its limits; None where they do not."""
+
+    requests_a_minute: float | None = None
+    requests_left: float | None = None
+    tokens_a_minute: float | None = None
+    tokens_left: float | None = None
+
+
+_NOTHING_STATED = Stated()
+
+
+@dataclass(frozen=True, slots=True)
 class Embedded:
     """A provider's answer: vectors[n, dimensions], finite and L2-normalised, and tokens billed."""
 
     vectors: Vectors
     tokens: int
+    stated: Stated = _NOTHING_STATED
 
 
 class Provider(Protocol):
@@ -82,8 +96,11 @@ class Provider(Protocol):
 class Limiter(Protocol):
     """Shares an endpoint's quota between the workers that use it."""
 
-    async def acquire(self, requests: int, tokens: int) -> None:
-        """Wait until this much may be sent."""
+    async def acquire(self, tokens: int) -> None:
+        """Wait until a request of so many tokens may be sent."""
+
+    def answered(self, counted: int, billed: int, stated: Stated) -> None:
+        """Learn from an answer: tokens as they were counted and as they were billed, and its headers."""
 
     async def pause(self, seconds: float) -> None:
         """Let nobody send for a while: the endpoint asked for it."""
@@ -110,14 +127,42 @@ class Runner(Protocol):
         """Run one stage and return its result."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How far the sending of texts has come, and how quickly."""
+
+    tokens: int  # finished, as the plan has counted them
+    tokens_total: int
+    requests: int  # finished
+    requests_total: int
+    retries: int
+    usd: float | None  # billed by the whole run so far; None where the price is not known
+    seconds: float  # since the stage began
+    tokens_a_minute: float  # over the last half minute
+    requests_a_minute: float
+    tpm: int | None  # the quota, in tokens and in requests a minute; None where none is known
+    rpm: int | None
+    left: float | None  # seconds until all is sent, at this rate and no quicker than the quota; None: unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """How far a stage has come."""
+
+    stage: str
+    done: int  # documents, texts or shards
+    total: int | None  # None where it is not known yet
+    sending: Sending | None = None  # of a stage that sends texts
+
+
 class Progress(Protocol):
     """Hears how far a run has come."""
 
-    def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """Take a stage's count of finished items; total is None where it is not known yet."""
+    def __call__(self, advance: Advance, /) -> None:
+        """Take how far a stage has come; it is told often, and must not take long."""
 
 
-def silent(stage: str, done: int, total: int | None) -> None:
+def silent(advance: Advance, /) -> None:
     """A Progress that tells nobody."""
 
 

@@ -1,6 +1,7 @@
 """What every test stands on: a quiet environment, and nothing of the developer's own in it."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ for _name in (
 ):
     os.environ.pop(_name, None)
 be_quiet()
+# Ports are used again: what one test's endpoint has spent is no other's.
+_quotas = tempfile.TemporaryDirectory(prefix="vecmill-quotas-")
+os.environ["VECMILL_QUOTA_DIR"] = _quotas.name
 settings.register_profile("vecmill", deadline=None)  # a busy machine is no defect
 settings.load_profile("vecmill")
 

@@ -1,9 +1,9 @@
 """Any endpoint that speaks OpenAI's embeddings protocol, through the openai SDK."""
 
 import asyncio
-import base64
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import openai
 import orjson
+import pybase64
 
 from pipeline.embedding.address import checked_address
 from pipeline.embedding.vectors import normalised
@@ -24,7 +25,7 @@ from pipeline.errors import (
     Unreachable,
 )
 from pipeline.model import Endpoint, Space
-from pipeline.ports import Embedded, Limits
+from pipeline.ports import Embedded, Limits, Stated
 
 # https://platform.openai.com/docs/api-reference/embeddings/create
 # What is in flight when a run is killed may be paid twice: hence batches far below the limit.
@@ -76,13 +77,14 @@ class OpenAIProvider:
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Embed texts in one request."""
-        return self._read(await self._post(texts), len(texts))
+        body, headers = await self._post(texts)
+        return replace(self._read(body, len(texts)), stated=_stated(headers))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def _post(self, texts: Sequence[str]) -> bytes:
+    async def _post(self, texts: Sequence[str]) -> tuple[bytes, Mapping[str, str]]:
         failure: RequestFailed | ProviderRefused
         try:
             async with asyncio.timeout(self._endpoint.timeout):
@@ -92,7 +94,7 @@ class OpenAIProvider:
                     encoding_format="base64",
                     extra_body=self._dimensions,
                 )
-            return response.content
+            return response.content, response.headers
         except _FOREIGN as error:
             failure = self._translated(error)
         except UnicodeEncodeError:
@@ -118,8 +120,7 @@ class OpenAIProvider:
             found = {item["index"]: item["embedding"] for item in data}
             if len(data) != texts or found.keys() != set(range(texts)):
                 raise ValueError(f"it has {len(data)} vectors for {texts} texts, or misnumbers them")
-            # Stacked rather than assigned: numpy would stretch a single number over a whole row.
-            matrix = np.stack([_vector(found[index]) for index in range(texts)])
+            matrix = _matrix([found[index] for index in range(texts)])
             tokens = int((answer.get("usage") or {}).get("total_tokens") or 0)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = self._scrubbed(f"the answer is unusable: {error}")
@@ -182,21 +183,52 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _vector(value: Any) -> npt.NDArray[np.float32]:
-    """One embedding: base64 of little-endian float32, or a list from servers that ignore the format."""
-    if isinstance(value, str):
-        return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
+def _matrix(values: Sequence[Any]) -> npt.NDArray[np.float32]:
+    """The embeddings as rows: base64 of little-endian float32, or lists from servers that ignore the format.
+
+    Joined or stacked rather than assigned: numpy would stretch a single number over a whole row.
+    """
+    if all(isinstance(value, str) for value in values):
+        rows = [pybase64.b64decode(value, validate=True) for value in values]
+        if len({len(row) for row in rows}) > 1:
+            raise ValueError("its vectors differ in length")
+        return np.frombuffer(b"".join(rows), dtype="<f4").reshape(len(rows), -1)
     with np.errstate(over="ignore"):  # beyond float32 is infinite, which is refused like any other
-        return np.asarray(value, dtype=np.float32)
+        return np.stack([_vector(value) for value in values])
+
+
+def _vector(value: Any) -> npt.NDArray[np.float32]:
+    if isinstance(value, str):
+        return np.frombuffer(pybase64.b64decode(value, validate=True), dtype="<f4")
+    return np.asarray(value, dtype=np.float32)
+
+
+def _stated(headers: Mapping[str, str]) -> Stated:
+    """What the headers say of the limits; `x-ratelimit-*` are a minute's.
+
+    https://platform.openai.com/docs/guides/rate-limits
+    """
+    return Stated(
+        requests_a_minute=_number(headers, "x-ratelimit-limit-requests") or None,
+        requests_left=_number(headers, "x-ratelimit-remaining-requests"),
+        tokens_a_minute=_number(headers, "x-ratelimit-limit-tokens") or None,
+        tokens_left=_number(headers, "x-ratelimit-remaining-tokens"),
+    )
+
+
+def _number(headers: Mapping[str, str], name: str) -> float | None:
+    """A header's number, 0 at least; None where there is none."""
+    try:
+        value = float(headers[name])
+    except (KeyError, ValueError):
+        return None
+    return max(0.0, value) if math.isfinite(value) else None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the endpoint asks to wait: `retry-after-ms` is the finer of the two headers."""
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) / scale
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(seconds):
-            return max(0.0, seconds)
+        number = _number(headers, name)
+        if number is not None:
+            return number / scale
     return None

@@ -12,7 +12,7 @@ from pipeline.ids import digest
 from pipeline.model import Endpoint, Outcome, Request, Secret, Space
 from pipeline.objects import Objects
 from pipeline.ports import Limiter
-from pipeline.quota import LocalLimiter, Quota
+from pipeline.quota.limiter import Budget, LeasingLimiter, QuotaHere
 from pipeline.spool import Spool
 from pipeline.worker import Worker
 from tests.endpoint.answers import vector
@@ -47,7 +47,8 @@ class Bench:
     def worker(self) -> Worker:
         """The worker; to be made inside the loop that it works in."""
         provider = connect(SPACE, Endpoint(self.url, Secret("sk-test"), timeout=self.timeout))
-        limiter = self.limiter or LocalLimiter(Quota(self.rpm, self.tpm, self.clock), self._sleep)
+        budget = Budget("run", "schedule", self.rpm, self.tpm)
+        limiter = self.limiter or LeasingLimiter(QuotaHere(self.clock), budget, self._sleep, self.clock)
         return Worker(provider, self.spool, limiter, self.patience, self._sleep, self.clock)
 
     def run(self, *requests: Request, at_once: int = 1) -> list[Outcome]:
