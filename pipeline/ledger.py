@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.errors import InputError, StoreRefused, VecmillError
+from pipeline.letters import DeadLetters
 from pipeline.model import Job
 from pipeline.objects import Objects
-from pipeline.staging import RECORD, Staging
+from pipeline.staging import RECORD, SPENT, Staging
 
 
 class Ledger:
@@ -20,12 +21,18 @@ class Ledger:
         self._objects = objects
 
     @contextmanager
-    def recorded(self, job: Job, kind: str = "ingest") -> Iterator[Callable[[dict[str, Any]], None]]:
-        """Record a run from its start to its end; gives what takes the report of a finished run."""
+    def recorded(
+        self, job: Job, kind: str = "ingest", spent: Callable[[], dict[str, Any]] = dict
+    ) -> Iterator[Callable[[dict[str, Any]], None]]:
+        """Record a run from its start to its end; gives what takes the report of a finished run.
+
+        However it ends, what it has `spent` is recorded.
+        """
         staging = Staging(self._objects, job.run_id)
         record: dict[str, Any] = {
             "run_id": job.run_id,
             "kind": kind,
+            "pipeline": job.pipeline,
             "table": job.table,
             "state": "running",
             "started_at": _now(),
@@ -33,6 +40,7 @@ class Ledger:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "job": job.record(),
+            "spent": None,
             "report": None,
             "error": None,
         }
@@ -41,34 +49,36 @@ class Ledger:
             yield lambda report: record.update(report=report)
         except BaseException as error:
             state = "failed" if isinstance(error, Exception) else "cancelled"
-            record.update(state=state, error=_said(error, job), ended_at=_now())
+            record.update(state=state, error=_said(error, job), ended_at=_now(), spent=spent())
             with suppress(StoreRefused):  # what ended the run says more than that it cannot be recorded
                 staging.write_json(RECORD, record)
             raise
-        record.update(state="finished", ended_at=_now())
+        record.update(state="finished", ended_at=_now(), spent=spent())
         staging.write_json(RECORD, record)
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, newest first; one whose process is gone without an end is `killed`."""
-        run_ids = self._objects.folders("runs")
-        records = [Staging(self._objects, run_id).read_json(RECORD) for run_id in run_ids]
-        found = [_judged(record) for record in records if record]
+        found = [record for run_id in self._objects.folders("runs") if (record := self._read(run_id))]
         return sorted(found, key=lambda record: str(record["started_at"]), reverse=True)
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """One run, with its dead letters."""
-        record = Staging(self._objects, run_id).read_json(RECORD)
+        """One run, with its dead letters, each with its present state: open, dismissed or cleared."""
+        record = self._read(run_id)
         if record is None:
             raise InputError(f"there is no run {run_id!r}; vecmill runs lists them")
-        return {**_judged(record), "dead_letters": Staging(self._objects, run_id).dead_letters()}
+        letters = Staging(self._objects, run_id).dead_letters()
+        filed = DeadLetters(self._objects).all(record["table"]) if letters else []
+        now = {letter.id: letter.state for letter in filed}
+        states = [{**letter, "state": now.get(letter["id"], "cleared")} for letter in letters]
+        return {**record, "dead_letters": states}
 
-    def dead_letters(self) -> list[dict[str, Any]]:
-        """The dead letters of all runs, newest run first."""
-        return [
-            {"run_id": record["run_id"], "table": record["table"], "at": record["ended_at"], **letter}
-            for record in self.runs()
-            for letter in Staging(self._objects, record["run_id"]).dead_letters()
-        ]
+    def _read(self, run_id: str) -> dict[str, Any] | None:
+        staging = Staging(self._objects, run_id)
+        record = staging.read_json(RECORD)
+        if record is None:
+            return None
+        # A run that has not ended has noted what it spent beside its record.
+        return _judged({**record, "spent": record.get("spent") or staging.read_json(SPENT)})
 
 
 def _judged(record: dict[str, Any]) -> dict[str, Any]:

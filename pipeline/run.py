@@ -2,20 +2,24 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipeline.cache import VectorCache
+from pipeline.deadline import Deadline
 from pipeline.errors import InputError, OverBudget, StoreRefused
 from pipeline.ledger import Ledger
-from pipeline.model import ChunkCounts, DocumentCounts, Job, Outcome, Plan
+from pipeline.letters import DeadLetters
+from pipeline.model import ChunkCounts, DocumentCounts, Job, Outcome, Plan, Price
 from pipeline.objects import Objects
 from pipeline.ports import Engine, EngineFactory, Progress, Runner, run_here, silent
-from pipeline.prices import usd
+from pipeline.prices import price_of, usd
+from pipeline.spending import Spending
 from pipeline.spool import Spool
 from pipeline.stages.assemble import assemble
+from pipeline.stages.clear import clear
 from pipeline.stages.context import Context
 from pipeline.stages.diff import diff, list_documents
 from pipeline.stages.embed import embed, embed_sentences
@@ -41,8 +45,9 @@ class Report:
     documents: DocumentCounts
     chunks: ChunkCounts
     embedding: dict[str, Any]
-    cost_usd: float | None
+    cost_usd: float | None  # with what attempts without an answer may have cost
     seconds: dict[str, float]
+    price: Price | None = None  # that the cost is told from
 
     def record(self) -> dict[str, Any]:
         """The report as JSON."""
@@ -51,42 +56,49 @@ class Report:
 
 @dataclass(slots=True)
 class _Spent:
-    """What a run has spent, over all its rounds."""
+    """What a run has spent, over all its rounds: money, and time."""
 
-    outcome: Outcome = field(default_factory=lambda: Outcome(0))
-    started: float = field(default_factory=time.monotonic)
+    bill: Spending
+    deadline: Deadline
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("list", "split", "plan", "embed", "assemble", "publish"), 0.0)
     )
 
     @contextmanager
     def on(self, stage: str) -> Iterator[None]:
-        began = time.monotonic()
+        began = self.deadline.passed
         try:
             yield
         finally:
-            self.seconds[stage] += time.monotonic() - began
+            self.seconds[stage] += self.deadline.passed - began
 
     def clock(self) -> dict[str, float]:
-        passed = {**self.seconds, "total": time.monotonic() - self.started}
+        passed = {**self.seconds, "total": self.deadline.passed}
         return {stage: round(seconds, 3) for stage, seconds in passed.items()}
 
 
 def ingest(
-    job: Job, engines: EngineFactory, runner: Runner = run_here, progress: Progress = silent
+    job: Job,
+    engines: EngineFactory,
+    runner: Runner = run_here,
+    progress: Progress = silent,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Report:
     """Run a job to a published version, or find that nothing has to change.
 
     Where another run's publish makes something else right, the stages begin again, and pay for
     nothing twice. Raises a VecmillError by what went wrong; whatever was paid for is in the cache then.
     """
-    store, spent = Objects(job.store, create=True), _Spent()
-    with Ledger(store).recorded(job) as record:
+    store = Objects(job.store, create=True)
+    spent = _Spent(Spending.of(job), Deadline.after(job.budget.seconds, clock))
+    with Ledger(store).recorded(job, spent=spent.bill.record) as record:
+        staging = Staging(store, job.run_id)
         try:
             report = _rounds(job, store, engines, runner, progress, spent)
         finally:
             with suppress(StoreRefused):  # what ended the run says more than that its traces stay
-                Staging(store, job.run_id).clear()
+                DeadLetters(store).file(job.table, job.run_id, staging.dead_letters())
+                staging.clear()
         record(report.record())
     return report
 
@@ -95,7 +107,7 @@ def _rounds(
     job: Job, store: Objects, engines: EngineFactory, runner: Runner, progress: Progress, spent: _Spent
 ) -> Report:
     for _ in range(_ROUNDS):
-        context = _context(job, store, store, progress)
+        context = _context(job, store, store, progress, spent)
         context.staging.restart()
         report = _ingest(context, engines, runner, spent)
         if report:
@@ -114,7 +126,8 @@ def plan_only(job: Job, progress: Progress = silent) -> Plan:
             store = Objects(job.store)
         except InputError:
             store = aside
-        context = _context(job, store, aside, progress)
+        spent = _Spent(Spending.of(job), Deadline.after(None))
+        context = _context(job, store, aside, progress, spent)
         list_documents(context)
         found, known = diff(context), 0
         if job.splitter.kind == "semantic":
@@ -126,11 +139,11 @@ def plan_only(job: Job, progress: Progress = silent) -> Plan:
         return replace(made, cache_hits=made.cache_hits + known)
 
 
-def _context(job: Job, store: Objects, aside: Objects, progress: Progress) -> Context:
+def _context(job: Job, store: Objects, aside: Objects, progress: Progress, spent: _Spent) -> Context:
     live = Log(store, job.table).last()
     if live is not None:
         _check_specs(job, *live.specs())
-    return Context(job, store, Staging(aside, job.run_id), live, progress)
+    return Context(job, store, Staging(aside, job.run_id), live, spent.bill, spent.deadline, progress)
 
 
 def _check_specs(job: Job, space: Any, splitter: Any) -> None:
@@ -149,7 +162,7 @@ def _check_specs(job: Job, space: Any, splitter: Any) -> None:
 
 def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Spent) -> Report | None:
     """One round through the stages; None where another run's publish made it void."""
-    paid, known = spent.outcome.texts, 0
+    paid, known = spent.bill.total.texts, 0
     with spent.on("list"):
         runner(list_documents, context)
         documents = runner(diff, context)
@@ -162,16 +175,23 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Sp
             documents = runner(split, context, documents)
         with spent.on("plan"):
             planned = runner(plan, context, documents)
-        _check_budget(context.job, planned, spent)
+        _check_budget(planned, spent.bill)
         idle = _nothing_to_do(context)
         rows = 0 if idle else _prepare(context, planned, engine, runner, spent)
     published = None
     # Where every staged chunk is a dead letter and none takes another's place, nothing has changed.
-    if not idle and (rows or planned.chunks.unchanged or planned.chunks.deleted):
+    if (
+        not idle
+        and (rows or planned.chunks.unchanged or planned.chunks.deleted)
+        and _any_gain(context, planned)
+    ):
+        # Before anything is seen of them: a chunk that is left out must not go unsaid, whatever is killed.
+        DeadLetters(context.store).file(context.job.table, context.job.run_id, context.staging.dead_letters())
         with spent.on("publish"):
             published = runner(publish, context, documents)
         if published is None:
             return None
+    clear(context)
     known = max(0, known + planned.cache_hits - paid)  # what an earlier round paid is no hit
     return Report(
         run_id=context.job.run_id,
@@ -180,9 +200,10 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Sp
         published=published is not None,
         documents=documents,
         chunks=published.chunks if published else ChunkCounts(),
-        embedding=_embedding(context.job, spent.outcome, known),
-        cost_usd=usd(context.job.space, spent.outcome.tokens),
+        embedding=_embedding(context.job, spent.bill.total, known),
+        cost_usd=spent.bill.usd,
         seconds=spent.clock(),
+        price=price_of(context.job),
     )
 
 
@@ -215,33 +236,36 @@ def _embed_sentences(
         documents = runner(sentences, context, found)
     with spent.on("plan"):
         planned = runner(plan_sentences, context, documents)
-    _check_budget(context.job, planned, spent)
+    _check_budget(planned, spent.bill)
     if planned.rounds:
+        context.check_time()
         with spent.on("embed"):
-            spent.outcome += runner(embed_sentences, context, planned, engine(planned.texts))
+            runner(embed_sentences, context, planned, engine(planned.texts))
     return planned.cache_hits
 
 
-def _check_budget(job: Job, planned: Plan, spent: _Spent) -> None:
+def _check_budget(planned: Plan, bill: Spending) -> None:
     """Raise OverBudget where the plan costs more than is left after what earlier rounds have paid."""
-    if job.budget.usd is None or planned.cost_usd is None:
+    if bill.allowed is None or planned.tokens + bill.tokens <= bill.allowed:
         return
-    paid = usd(job.space, spent.outcome.tokens) or 0.0
-    if planned.cost_usd + paid > job.budget.usd:
-        before = f"{paid:.6f} USD was paid before" if paid else "nothing was paid"
-        raise OverBudget(
-            f"{'at most ' if planned.rounds else ''}{planned.texts} texts ({planned.tokens} tokens) cost "
-            f"{planned.cost_usd:.6f} USD, the budget is "
-            f"{job.budget.usd:.6f} USD; {before}. Raise --budget-usd, or ingest less"
-        )
+    job = bill.job
+    cost, before = usd(job, planned.tokens), bill.said() if bill.tokens else "nothing was paid"
+    money = f"{cost:.6f} USD" if cost is not None else f"{planned.tokens} tokens"
+    raise OverBudget(
+        f"{'at most ' if planned.rounds else ''}{planned.texts} texts ({planned.tokens} tokens) cost "
+        f"{money}, the budget is {bill.named()}; {before}. "
+        "Raise --budget-usd or --budget-tokens, or ingest less"
+    )
 
 
 def _prepare(context: Context, planned: Plan, engine: _Engine, runner: Runner, spent: _Spent) -> int:
     """Embed, and stage what can be published; gives the number of rows staged."""
+    if planned.texts:
+        context.check_time()
     with spent.on("embed"):
         opened = engine(planned.texts)
         if planned.texts:
-            spent.outcome += runner(embed, context, planned, opened)
+            runner(embed, context, planned, opened)
     with spent.on("assemble"):
         rows = runner(assemble, context, opened)
         runner(validate, context)
@@ -256,6 +280,12 @@ def _take_in_leftovers(context: Context) -> None:
 
 def _nothing_to_do(context: Context) -> bool:
     return not len(replaced_documents(context.staging))
+
+
+def _any_gain(context: Context, planned: Plan) -> bool:
+    """Whether documents that are done over have come to anything else than before."""
+    chunks = planned.chunks
+    return context.job.only is None or chunks.inserted + chunks.deleted > len(context.staging.dead_hashes())
 
 
 def _embedding(job: Job, outcome: Outcome, hits: int) -> dict[str, Any]:

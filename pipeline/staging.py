@@ -12,6 +12,7 @@ from pipeline.model import DeadLetter
 from pipeline.objects import Objects
 
 RECORD = "run"  # the JSON document that says how the run goes
+SPENT = "spent"  # and the one that says what it has spent until now
 EXCERPT = 200  # characters of a dead letter's text
 
 
@@ -59,9 +60,10 @@ class Staging:
                 self._objects.delete(path)
 
     def restart(self) -> None:
-        """Forget what the stages have left, so that they can begin again; the run's record stays."""
+        """Forget what the stages have left, so that they can begin again; the run's records stay."""
+        records = {f"{self._folder}/{name}.json" for name in (RECORD, SPENT)}
         for path in self._objects.paths(self._folder):
-            if path != f"{self._folder}/{RECORD}.json":
+            if path not in records:
                 self._objects.delete(path)
 
     def bury(self, stage: str, letters: Sequence[DeadLetter]) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipeline import schema
 from pipeline.errors import InputError
 from pipeline.ledger import Ledger
+from pipeline.letters import DeadLetters
 from pipeline.objects import Objects
 from pipeline.store.log import Log, published_tables
 from pipeline.store.table import open_version
@@ -43,6 +44,7 @@ _RUNS = pa.schema(
     [
         ("run_id", pa.string()),
         ("kind", pa.string()),
+        ("pipeline", pa.string()),
         ("table", pa.string()),
         ("state", pa.string()),
         ("started_at", pa.string()),
@@ -51,6 +53,9 @@ _RUNS = pa.schema(
         ("published", pa.bool_()),
         ("texts", pa.int64()),
         ("tokens", pa.int64()),
+        ("tokens_unanswered", pa.int64()),
+        ("requests", pa.int64()),
+        ("retries", pa.int64()),
         ("cost_usd", pa.float64()),
         ("error", pa.string()),
     ]
@@ -69,6 +74,10 @@ _DEAD_LETTERS = pa.schema(
             "excerpt",
             "text_hash",
             "at",
+            "state",
+            "by",
+            "why",
+            "dismissed_at",
         )
     ]
 )
@@ -206,7 +215,9 @@ def _view(store: Objects, name: str) -> Any:
     if name == "runs":
         return pa.Table.from_pylist([_flat(run) for run in Ledger(store).runs()], schema=_RUNS)
     if name == "dead_letters":
-        return pa.Table.from_pylist(Ledger(store).dead_letters(), schema=_DEAD_LETTERS)
+        return pa.Table.from_pylist(
+            [letter.record() for letter in DeadLetters(store).all()], schema=_DEAD_LETTERS
+        )
     tables = published_tables(store)
     if name == "versions":
         return pa.Table.from_pylist(
@@ -231,6 +242,4 @@ def versions(store: Objects, table: str) -> list[dict[str, Any]]:
 
 
 def _flat(run: dict[str, Any]) -> dict[str, Any]:
-    report = run["report"] or {}
-    embedding = report.get("embedding", {})
-    return {**report, **run, "texts": embedding.get("texts"), "tokens": embedding.get("tokens")}
+    return {**(run["report"] or {}), **run, **(run["spent"] or {})}

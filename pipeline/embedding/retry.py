@@ -120,8 +120,10 @@ class _Taken:
         """End the run where patience is over, or the request where it may not be billed again."""
         error = _error(state)
         if self.enough:
-            retries = state.attempt_number - 1
-            raise Undone(str(error), perhaps_billed=self.perhaps_billed, retries=retries) from error
+            # Whoever is given the request back sends it again.
+            raise Undone(
+                str(error), perhaps_billed=self.perhaps_billed, retries=state.attempt_number
+            ) from error
         raise ProviderRefused(
             f"gave up at attempt {state.attempt_number}, after {self.seconds:.0f} s: {error}. "
             "What was paid is kept; run the same command again"

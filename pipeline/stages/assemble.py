@@ -16,7 +16,7 @@ from pipeline.datasets import VectorIndex
 from pipeline.errors import VecmillError
 from pipeline.model import Endpoint, Job
 from pipeline.objects import Objects, store_errors
-from pipeline.ports import Engine
+from pipeline.ports import Advance, Engine
 from pipeline.stages.context import Context
 from pipeline.stages.split import CHUNKS
 from pipeline.staging import Staging
@@ -38,7 +38,7 @@ def assemble(context: Context, engine: Engine) -> int:
     for done, (fragments, count) in enumerate(engine.map(step, shards), start=1):
         written += fragments
         rows += count
-        context.progress("assemble", done, len(shards))
+        context.progress(Advance("assemble", done, len(shards)))
     context.staging.write_json(FRAGMENTS, {"generation": generation, "fragments": written, "rows": rows})
     return rows
 

@@ -1,13 +1,16 @@
-"""What every stage is given: the job, the store, the run's folder, and whom to tell."""
+"""What every stage is given: the job, the store, the run's folder, its bill, and whom to tell."""
 
 import math
 from dataclasses import dataclass
 
+from pipeline.deadline import Deadline
 from pipeline.errors import TooManyFailures
+from pipeline.letters import DeadLetters
 from pipeline.model import Job
 from pipeline.objects import Objects
 from pipeline.ports import Progress, silent
-from pipeline.staging import Staging
+from pipeline.spending import Spending
+from pipeline.staging import SPENT, Staging
 from pipeline.store.log import Entry, Log
 
 
@@ -19,6 +22,8 @@ class Context:
     store: Objects
     staging: Staging
     live: Entry | None  # the version that the run starts from
+    spending: Spending
+    deadline: Deadline
     progress: Progress = silent
 
     @property
@@ -30,12 +35,22 @@ class Context:
         """How many of so many may fail: the budget's share, rounded up."""
         return math.ceil(self.job.budget.failures * count)
 
+    def check_time(self) -> None:
+        """Raise OutOfTime where the run has taken as long as it may."""
+        self.deadline.check(self.spending.said)
+
+    def note_spending(self) -> None:
+        """Keep what was spent until now: a killed run says nothing any more."""
+        self.staging.write_json(SPENT, self.spending.record())
+
     def check_failures(self) -> None:
-        """Stop the run where more documents failed than its budget allows.
+        """Stop the run where more documents failed than its budget allows; dismissed letters do not count.
 
         Raises TooManyFailures.
         """
         letters = self.staging.dead_letters()
+        accepted = DeadLetters(self.store).dismissed(self.job.table) if letters else {}
+        letters = [letter for letter in letters if accepted.get(letter["id"]) != letter["reason"]]
         failed = {letter["doc_id"] or letter["uri"] for letter in letters}
         listed = self.staging.read_json("listed")["documents"]
         allowed = self.allowed(listed)

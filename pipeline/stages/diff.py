@@ -13,7 +13,7 @@ from pipeline.datasets import set_operations
 from pipeline.errors import InputError
 from pipeline.model import DeadLetter, DocumentCounts
 from pipeline.objects import store_errors
-from pipeline.ports import Source
+from pipeline.ports import Advance, Source
 from pipeline.sources import open_source
 from pipeline.stages.context import Context
 from pipeline.store.log import Entry
@@ -28,9 +28,11 @@ from rows group by doc_id
 _CHANGES = """
 select m.doc_id, m.uri, m.token, l.doc_hash as known_hash, l.uri as known_uri
 from manifest m left join ledger l using (doc_id)
-where l.doc_id is null or l.token <> m.token or l.uri <> m.uri
+where {which}
 order by m.doc_id
 """
+_ALTERED = "l.doc_id is null or l.token <> m.token or l.uri <> m.uri"
+_NAMED = "m.doc_id in (select doc_id from named)"
 
 _MISSING = "select doc_id, uri from ledger anti join manifest using (doc_id) order by doc_id"
 
@@ -46,7 +48,7 @@ def list_documents(context: Context) -> int:
         for name, value in asdict(one).items():
             rows[name].append(value)
         if len(rows["doc_id"]) % 1000 == 0:
-            context.progress("list", len(rows["doc_id"]), None)
+            context.progress(Advance("list", len(rows["doc_id"]), None))
     context.staging.write_table("manifest", pa.table(rows, schema=schema.MANIFEST))
     context.staging.bury("list", letters)
     listed = len(rows["doc_id"]) + len(letters)
@@ -91,8 +93,13 @@ def _compared(context: Context) -> _Compared:
         db.register("manifest", context.staging.read_table("manifest"))
         db.register("rows", _ledger_rows(context))
         db.execute(_LEDGER)
-        changes = db.sql(_CHANGES).to_arrow_table().cast(schema.CHANGES)
+        only = context.job.only
+        db.register("named", pa.table({"doc_id": list(only or ())}, schema=schema.DOCUMENT_IDS))
+        which = _ALTERED if only is None else _NAMED
+        changes = db.sql(_CHANGES.format(which=which)).to_arrow_table().cast(schema.CHANGES)
         missing = db.execute(_MISSING).fetchall()
+        if only is not None:
+            missing = [row for row in missing if row[0] in set(only)]
         [(held,)] = db.execute("select count(*) from ledger semi join manifest using (doc_id)").fetchall()
     source = open_source(context.job.source)
     gone = list(_gone(context, source, missing, _moved_from(changes, source)))

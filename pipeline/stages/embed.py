@@ -1,5 +1,6 @@
 """embed: sends the planned texts, and takes what comes back from the spool into the cache."""
 
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,8 +12,9 @@ from pipeline.cache import VectorCache
 from pipeline.embedding import limits
 from pipeline.embedding.packing import Text, pack
 from pipeline.errors import ProviderRefused
-from pipeline.model import DeadLetter, Outcome, Plan
-from pipeline.ports import Engine
+from pipeline.model import WAITING, Amount, DeadLetter, Outcome, Plan, Request
+from pipeline.pace import Pace, seconds_left
+from pipeline.ports import Advance, Engine, Sending
 from pipeline.spool import Spool
 from pipeline.stages.context import Context
 from pipeline.stages.plan import SENTENCE_TEXTS, TEXTS
@@ -24,6 +26,8 @@ from pipeline.staging import EXCERPT, read_shards
 _SINK_AFTER = 200
 # So many texts are not all poisonous: it is the request that the endpoint will not have.
 _SURELY = 50
+# A request that the budget pays for one by one is sent so many times; otherwise its worker has patience.
+_TIMES = 8
 
 
 def embed(context: Context, plan: Plan, engine: Engine) -> Outcome:
@@ -31,7 +35,7 @@ def embed(context: Context, plan: Plan, engine: Engine) -> Outcome:
 
     Whatever stops the run, all that is in the spool goes into the cache.
     """
-    total = _sent(context, engine, TEXTS, plan.texts)
+    total = _sent(context, engine, TEXTS, Amount(plan.texts, plan.tokens, plan.requests))
     context.staging.bury("embed", list(_letters(context, dict(total.rejected))))
     context.check_failures()
     return replace(total, rejected=())
@@ -43,32 +47,134 @@ def embed_sentences(context: Context, plan: Plan, engine: Engine) -> Outcome:
     One that the provider rejects has no vector, and is no dead letter: its document can be split all the
     same, and the chunk that it is in is sent on its own account.
     """
-    missing = plan.rounds[0].texts if plan.rounds else 0
+    missing = plan.rounds[0] if plan.rounds else Amount(0, 0, 0)
     return replace(_sent(context, engine, SENTENCE_TEXTS, missing, "sentences"), rejected=())
 
 
-def _sent(context: Context, engine: Engine, name: str, texts: int, stage: str = "embed") -> Outcome:
-    """Send the staged texts of one round, and take their vectors into the cache."""
+def _sent(context: Context, engine: Engine, name: str, amount: Amount, stage: str = "embed") -> Outcome:
+    """Send the staged texts of one round, and take their vectors into the cache.
+
+    Raises OverBudget before a request that could pass the budget, and OutOfTime.
+    """
     spool, cache = Spool(context.store, context.job.space), VectorCache(context.store, context.job.space)
-    total, finished = Outcome(0), list[str]()
-    requests = pack(_texts(context, name), limits(context.job.space), context.job.endpoint)
+    spending, total, finished = context.spending, Outcome(0), list[str]()
+    waiting = _Waiting(pack(_texts(context, name), limits(context.job.space), context.job.endpoint))
+    meter = _Meter(context, stage, amount)
     try:
-        for outcome in engine.embed(context.job, requests):
-            total += replace(outcome, spooled=())
-            finished += outcome.spooled
-            if not total.texts and len(total.rejected) > max(_SURELY, context.allowed(texts)):
-                raise ProviderRefused(
-                    f"the endpoint has rejected every text so far, {len(total.rejected)} of them; the last: "
-                    f"{total.rejected[-1][1]}. Check --embedding and --base-url; nothing was published"
-                )
-            context.progress(stage, total.texts + len(total.rejected), texts)
-            if len(finished) >= _SINK_AFTER:
-                spool.drain(cache, finished)
-                finished = []
+        while (first := waiting.first()) is not None:
+            gone = waiting.gone
+            for outcome in engine.embed(context.job, _granted(context, waiting)):
+                if outcome is not WAITING:
+                    total += replace(outcome, spooled=(), undone=())
+                    finished += outcome.spooled
+                    waiting.again(spending.settle(outcome), outcome.reason)
+                    _check_any_goes_through(context, total, amount.texts)
+                if spending.flying or waiting.first():
+                    context.check_time()
+                meter.tell(total)
+                if len(finished) >= _SINK_AFTER:
+                    spool.drain(cache, finished)
+                    finished = []
+                    context.note_spending()
+            if waiting.gone == gone:
+                raise spending.refuse(first)
     finally:
+        spending.close(spool.find)
+        context.note_spending()
         spool.drain(cache, spool.names())
         cache.compact()
     return total
+
+
+class _Waiting:
+    """The requests that are not sent yet; those to be sent again come last."""
+
+    def __init__(self, fresh: Iterator[Request]) -> None:
+        self._fresh = fresh
+        self._back = deque[Request]()
+        self._times = Counter[int]()
+        self._first: Request | None = None
+        self.gone = 0  # requests that were taken
+
+    def first(self) -> Request | None:
+        """The request whose turn it is; None where none is left."""
+        if self._first is None:
+            self._first = next(self._fresh, None) or (self._back.popleft() if self._back else None)
+        return self._first
+
+    def take(self) -> None:
+        """The first has gone."""
+        self._first = None
+        self.gone += 1
+
+    def again(self, request: Request | None, reason: str) -> None:
+        """Take a request back. Raises ProviderRefused where that has been for nothing too often."""
+        if request is None:
+            return
+        self._times[request.number] += 1
+        if self._times[request.number] > _TIMES:
+            raise ProviderRefused(
+                f"gave up at a request that was sent {_TIMES} times: {reason}. What was paid is kept; "
+                "run the same command again"
+            )
+        self._back.append(request)
+
+
+def _granted(context: Context, waiting: _Waiting) -> Iterator[Request]:
+    """The requests that may be sent; it ends where the next one has to wait for what is on its way."""
+    while (request := waiting.first()) is not None:
+        context.check_time()
+        sent = context.spending.grant(request)
+        if sent is None:
+            return
+        waiting.take()
+        yield sent
+
+
+def _check_any_goes_through(context: Context, total: Outcome, texts: int) -> None:
+    if not total.texts and len(total.rejected) > max(_SURELY, context.allowed(texts)):
+        raise ProviderRefused(
+            f"the endpoint has rejected every text so far, {len(total.rejected)} of them; the last: "
+            f"{total.rejected[-1][1]}. Check --embedding and --base-url; nothing was published"
+        )
+
+
+class _Meter:
+    """Tells how far the sending has come."""
+
+    def __init__(self, context: Context, stage: str, amount: Amount) -> None:
+        self._context = context
+        self._stage = stage
+        self._amount = amount
+        self._pace = Pace()
+        self._began = context.deadline.passed
+        self._before = context.spending.counted
+        self.tell(Outcome(0))
+
+    def tell(self, total: Outcome) -> None:
+        spending, amount, endpoint = self._context.spending, self._amount, self._context.job.endpoint
+        seconds, tokens = self._context.deadline.passed - self._began, spending.counted - self._before
+        pace = self._pace
+        pace.see(seconds, tokens, total.requests)
+        tokens_left, requests_left = amount.tokens - tokens, amount.requests - total.requests
+        sending = Sending(
+            tokens=tokens,
+            tokens_total=amount.tokens,
+            requests=total.requests,
+            requests_total=amount.requests,
+            retries=total.retries,
+            usd=spending.usd,
+            seconds=seconds,
+            tokens_a_minute=pace.tokens_a_minute,
+            requests_a_minute=pace.requests_a_minute,
+            tpm=endpoint.tpm,
+            rpm=endpoint.rpm,
+            left=seconds_left(
+                max(tokens_left, 0), max(requests_left, 0), pace.tokens_a_minute, endpoint.tpm, endpoint.rpm
+            ),
+        )
+        done = total.texts + len(total.rejected)
+        self._context.progress(Advance(self._stage, done, amount.texts, sending))
 
 
 def _texts(context: Context, name: str) -> Iterator[Text]:

@@ -184,7 +184,7 @@ def _priced(
     known: int,
     rounds: tuple[Amount, Amount] | None = None,
 ) -> Plan:
-    cost = prices.usd(job.space, amount.tokens)
+    cost = prices.usd(job, amount.tokens)
     return Plan(
         documents=documents,
         chunks=chunks,
@@ -194,8 +194,9 @@ def _priced(
         cache_hits=known,
         cost_usd=cost,
         seconds_at_quota=_seconds_at_quota(job.endpoint, amount.requests, amount.tokens),
-        over_budget=_over_budget(job, cost),
+        over_budget=_over_budget(job, amount.tokens, cost),
         rounds=rounds,
+        price=prices.price_of(job),
     )
 
 
@@ -208,12 +209,12 @@ def _seconds_at_quota(endpoint: Endpoint, requests: int, tokens: int) -> float |
     return max(times) if times else None
 
 
-def _over_budget(job: Job, cost: float | None) -> bool:
-    if job.budget.usd is None:
-        return False
-    if cost is None:
+def _over_budget(job: Job, tokens: int, cost: float | None) -> bool:
+    if job.budget.usd is not None and cost is None:
+        model = f"{job.space.provider}/{job.space.model}"
         raise InputError(
-            f"the price of {job.space.provider}/{job.space.model} is not known, so the budget of "
-            f"{job.budget.usd:g} USD cannot be checked; leave the budget out"
+            f"the price of {model} is not known, so the budget of {job.budget.usd:g} USD cannot be checked; "
+            f'say --price USD (a million tokens), or put "{model}" = USD under [prices] into vecmill.toml'
         )
-    return cost > job.budget.usd
+    most = prices.affordable(job)
+    return most is not None and tokens > most

@@ -32,9 +32,8 @@ def folder(tmp_path: Path) -> Path:
 def _job(
     folder: Path, store: str, endpoint: MeteredEndpoint, budget: Budget | None = None, **more: Any
 ) -> Job:
-    return job_for(
-        folder, store, budget=budget or Budget(), **metered(endpoint.url, **{"batch_inputs": 4, **more})
-    )
+    values = {"batch_inputs": 4, "max_in_flight": 8, **more}
+    return job_for(folder, store, budget=budget or Budget(), **metered(endpoint.url, **values))
 
 
 def _cached(store: str) -> set[str]:

@@ -13,9 +13,10 @@ import pytest
 
 from pipeline.errors import InputError, ProviderRefused, StoreRefused
 from pipeline.ledger import Ledger
+from pipeline.letters import DeadLetters
 from pipeline.model import DeadLetter, Endpoint, Job, Secret, SourceSpec
 from pipeline.objects import Objects
-from pipeline.staging import RECORD, Staging
+from pipeline.staging import RECORD, SPENT, Staging
 from tests.support import job_for
 
 _KEY = "sk-very-secret"
@@ -119,19 +120,38 @@ def test_runs_are_listed_newest_first_also_within_one_second(ledger: Ledger, sto
     assert [run["run_id"][-1] for run in ledger.runs()] == ["a", "b", "c", "d"]
 
 
-def test_the_dead_letters_of_all_runs_say_where_they_are_from(ledger: Ledger, job: Job, store: str) -> None:
-    for run_id in ("1", "2"):
-        with ledger.recorded(replace(job, run_id=run_id, table=f"t{run_id}")):
-            letter = DeadLetter("頁.md", "file:///x", "split", f"because {run_id}", "抜粋")
-            Staging(Objects(store), run_id).bury("split", [letter])
-    letters = ledger.dead_letters()
-    assert sorted((one["run_id"], one["table"], one["reason"]) for one in letters) == [
-        ("1", "t1", "because 1"),
-        ("2", "t2", "because 2"),
-    ]
-    assert letters[0]["id"] == letters[1]["id"]
-    assert all(one["at"] for one in letters)
-    assert ledger.run("1")["dead_letters"][0]["excerpt"] == "抜粋"
+def test_a_run_shows_its_dead_letters_and_what_has_become_of_them(
+    ledger: Ledger, job: Job, store: str
+) -> None:
+    staging, letters = Staging(Objects(store), job.run_id), DeadLetters(Objects(store))
+    with ledger.recorded(job):
+        staging.bury("split", [DeadLetter("頁.md", "file:///x", "split", "is no text", "抜粋")])
+        letters.file(job.table, job.run_id, staging.dead_letters())
+    [letter] = ledger.run(job.run_id)["dead_letters"]
+    assert (letter["doc_id"], letter["excerpt"], letter["state"]) == ("頁.md", "抜粋", "open")
+    letters.dismiss(letters.all(), "somebody", "it is a picture")
+    assert ledger.run(job.run_id)["dead_letters"][0]["state"] == "dismissed"
+    letters.clear(letters.all())
+    assert ledger.run(job.run_id)["dead_letters"][0]["state"] == "cleared"
+
+
+def test_what_a_run_has_spent_is_recorded_however_it_ends(ledger: Ledger, job: Job) -> None:
+    with ledger.recorded(replace(job, run_id="1"), spent=lambda: {"tokens": 1}):
+        pass
+    with (
+        pytest.raises(KeyboardInterrupt),
+        ledger.recorded(replace(job, run_id="2"), spent=lambda: {"tokens": 2}),
+    ):
+        raise KeyboardInterrupt
+    assert {run["run_id"]: run["spent"] for run in ledger.runs()} == {"1": {"tokens": 1}, "2": {"tokens": 2}}
+
+
+def test_a_killed_run_has_spent_what_it_noted_last(ledger: Ledger, store: str) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    _record(store, "1", pid=gone.pid)
+    Staging(Objects(store), "1").write_json(SPENT, {"tokens": 7})
+    assert [(run["state"], run["spent"]) for run in ledger.runs()] == [("killed", {"tokens": 7})]
 
 
 @pytest.mark.parametrize("run_id", ["nope", "../runs", "", "a/b", "."])
@@ -143,7 +163,7 @@ def test_an_unknown_run_is_bad_input(ledger: Ledger, run_id: str) -> None:
 
 def test_a_folder_without_a_record_is_no_run(ledger: Ledger, store: str) -> None:
     Objects(store).put("runs/stray/chunks/000000.parquet", b"")
-    assert (ledger.runs(), ledger.dead_letters()) == ([], [])
+    assert ledger.runs() == []
 
 
 def test_the_record_is_json_that_others_can_read(ledger: Ledger, job: Job, store: str) -> None:

@@ -11,7 +11,7 @@ from pipeline.errors import InputError, ProviderRefused, StoreRefused
 from pipeline.ledger import Ledger
 from pipeline.model import DocumentCounts, Space, SplitterSpec
 from pipeline.objects import Objects
-from pipeline.ports import Engine, P, T
+from pipeline.ports import Advance, Engine, P, T
 from pipeline.run import ingest, plan_only
 from pipeline.staging import Staging
 from pipeline.store.history import rollback
@@ -41,7 +41,7 @@ def test_the_stages_run_in_order_through_the_runner_and_tell_how_far_they_are(
     folder: Path, store: str
 ) -> None:
     opened: list[int] = []
-    told: list[tuple[str, int, int | None]] = []
+    told: list[Advance] = []
 
     @contextmanager
     def engines(texts: int) -> Iterator[Engine]:
@@ -50,10 +50,11 @@ def test_the_stages_run_in_order_through_the_runner_and_tell_how_far_they_are(
         opened.append(-1)
 
     runner = Recording()
-    ingest(job_for(folder, store), engines, runner, lambda *heard: told.append(heard))
+    ingest(job_for(folder, store), engines, runner, told.append)
     order = ["list_documents", "diff", "split", "plan", "embed", "assemble", "validate", "publish"]
     assert (runner.stages, opened) == (order, [2, -1])
-    assert told == [("split", 1, 2), ("split", 2, 2), ("embed", 2, 2), ("assemble", 1, 1)]
+    heard = [(one.stage, one.done, one.total) for one in told]
+    assert heard == [("split", 1, 2), ("split", 2, 2), ("embed", 0, 2), ("embed", 2, 2), ("assemble", 1, 1)]
 
 
 def test_the_semantic_splitter_has_a_round_of_its_own_before_and_one_engine_serves_both(
@@ -104,6 +105,7 @@ def test_a_report_says_what_was_done_in_the_words_of_the_design(folder: Path, st
         "embedding",
         "cost_usd",
         "seconds",
+        "price",
     }
     assert record["run_id"] == job.run_id
     assert record["documents"] == {"new": 2, "changed": 0, "unchanged": 0, "deleted": 0, "failed": 0}
@@ -126,8 +128,9 @@ def test_a_finished_run_leaves_its_records_and_nothing_else(folder: Path, store:
         job = job_for(folder, store)
         run(job)
         left = {path.name for path in Path(store, "runs", job.run_id).rglob("*") if path.is_file()}
+        embedded = job.run_id == Log(Objects(store), "docs").live().run_id
         assert left == {"run.json", "listed.json", "chunks.json", "plan.json"} | (
-            {"fragments.json"} if job.run_id == Log(Objects(store), "docs").live().run_id else set()
+            {"fragments.json", "spent.json"} if embedded else set()
         )
 
 

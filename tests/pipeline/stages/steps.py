@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from pipeline.deadline import Deadline
 from pipeline.engine import InlineEngine
 from pipeline.model import DocumentCounts, Job, Plan
 from pipeline.objects import Objects
+from pipeline.spending import Spending
 from pipeline.stages.assemble import assemble
 from pipeline.stages.context import Context
 from pipeline.stages.diff import diff, list_documents
@@ -18,7 +20,8 @@ from pipeline.store.log import Log
 def begin(job: Job) -> Context:
     """A run's surroundings, before its first stage."""
     store = Objects(job.store, create=True)
-    return Context(job, store, Staging(store, job.run_id), Log(store, job.table).last())
+    live = Log(store, job.table).last()
+    return Context(job, store, Staging(store, job.run_id), live, Spending.of(job), Deadline.after(None))
 
 
 def compared(job: Job) -> tuple[Context, DocumentCounts]:

@@ -21,6 +21,7 @@ class StopsAfter(InlineEngine):
     """Works like its parent, until the provider refuses the request with this number."""
 
     def __init__(self, requests: int) -> None:
+        super().__init__()
         self._requests = requests
 
     def embed(self, job: Job, requests: Iterable[Request]) -> Iterator[Outcome]:

@@ -1,0 +1,81 @@
+"""Dead letters: what could not be embedded, until it goes through or somebody dismisses it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from pipeline.objects import Objects
+
+_FOLDER = "dead-letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter as the latest run has left it."""
+
+    id: str
+    run_id: str
+    table: str
+    doc_id: str  # "" where the source could not even tell it
+    uri: str
+    stage: str
+    reason: str
+    excerpt: str
+    text_hash: str  # of the chunk that is to blame; "" where the whole document is
+    at: str  # when it failed last, ISO 8601
+    state: str = "open"  # or "dismissed"
+    by: str | None = None  # who dismissed it
+    why: str | None = None
+    dismissed_at: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """The letter as JSON."""
+        return asdict(self)
+
+
+class DeadLetters:
+    """The dead letters of a store, one file each: who files one files it in place of the same one before."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def all(self, table: str | None = None) -> list[Letter]:
+        """All letters, of one table or of all, the latest first."""
+        paths = self._objects.paths(_FOLDER if table is None else f"{_FOLDER}/{table}")
+        found = [Letter(**orjson.loads(data)) for path in paths if (data := self._objects.get(path))]
+        return sorted(sorted(found, key=lambda letter: letter.id), key=lambda letter: letter.at, reverse=True)
+
+    def dismissed(self, table: str) -> dict[str, str]:
+        """The ids of a table's letters that were dismissed, with the reasons that were accepted."""
+        return {one.id: one.reason for one in self.all(table) if one.state == "dismissed"}
+
+    def file(self, table: str, run_id: str, found: Iterable[Mapping[str, Any]]) -> None:
+        """File a run's letters. One that was dismissed stays so, unless it fails for another reason now."""
+        found, at = list(found), datetime.now(UTC).isoformat(timespec="milliseconds")
+        dismissed = self.dismissed(table) if found else {}
+        for one in found:
+            if dismissed.get(one["id"]) != one["reason"]:
+                self._put(Letter(**{"run_id": run_id, "table": table, "at": at, **one}))
+
+    def clear(self, letters: Iterable[Letter]) -> None:
+        """Forget letters: what they are about has gone through, or is no more. Their runs remember them."""
+        for letter in letters:
+            self._objects.delete(_path(letter.table, letter.id))
+
+    def dismiss(self, letters: Sequence[Letter], by: str, why: str) -> None:
+        """Stop reporting letters, and keep who said so, when, and why."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        for letter in letters:
+            self._put(
+                Letter(**{**asdict(letter), "state": "dismissed", "by": by, "why": why, "dismissed_at": at})
+            )
+
+    def _put(self, letter: Letter) -> None:
+        self._objects.put(_path(letter.table, letter.id), orjson.dumps(letter, option=orjson.OPT_INDENT_2))
+
+
+def _path(table: str, name: str) -> str:
+    return f"{_FOLDER}/{table}/{name}.json"

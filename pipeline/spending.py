@@ -1,0 +1,149 @@
+"""What a run has been billed, and may still be: the one place that lets a request go or keeps it back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from pipeline.errors import OverBudget
+from pipeline.model import Job, Outcome, Request
+from pipeline.prices import affordable, price_of, usd
+
+# Attempts that a request is paid for ahead where the budget has room: then its retries wait for nobody.
+_GENEROUS = 16
+_MARKS = 2  # tokens that some tokenizers put around each text
+
+
+@dataclass(slots=True)
+class Spending:
+    """The bill of one run, over all its rounds.
+
+    A request on its way counts with the most that it can be billed: no tokenizer makes more tokens of a text
+    than it has bytes. Where the budget is too short for that, requests go one at a time, and count as they
+    were counted; unless an answer was billed higher than it was counted, for then no count is trusted.
+    """
+
+    job: Job
+    total: Outcome = field(default_factory=lambda: Outcome(0))
+    allowed: int | None = None  # tokens; None where nothing bounds them
+    counted: int = 0  # tokens of what is done, as the plan has counted them
+    _flying: dict[int, Request] = field(default_factory=dict)  # by number
+    _reserved: int = 0  # tokens that what is on its way can be billed at most
+    _lost: int = 0  # tokens that attempts without an answer can have been billed at most
+    _trusted: bool = True
+
+    @classmethod
+    def of(cls, job: Job) -> "Spending":
+        """The bill of a run that begins."""
+        return cls(job, allowed=affordable(job))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that were billed, or may have been without an answer."""
+        return self.total.tokens + self.total.unanswered
+
+    @property
+    def usd(self) -> float | None:
+        """What was billed, or may have been, in US dollars; None where the price is not known."""
+        return usd(self.job, self.tokens)
+
+    @property
+    def flying(self) -> int:
+        """Requests that are on their way."""
+        return len(self._flying)
+
+    def grant(self, request: Request) -> Request | None:
+        """The request with the attempts that can be paid for; None where not even one can be, for now."""
+        if self.allowed is None:
+            self._flying[request.number] = request
+            return request
+        lost = self.total.unanswered if self._trusted else self._lost
+        once, left = _most(request), self.allowed - self.total.tokens - lost - self._reserved
+        if once * _GENEROUS <= left:
+            return self._sent(request, _GENEROUS, once)
+        alone = not self._flying and self._trusted and request.tokens <= left
+        return self._sent(request, 1, once) if once <= left or alone else None
+
+    def settle(self, outcome: Outcome) -> Request | None:
+        """Take an outcome into the bill; gives the part of its request that has to be sent again."""
+        request = self._flying.pop(outcome.number, None)
+        self.total += replace(outcome, spooled=(), undone=(), number=self.total.number)
+        if request is None:
+            return None
+        again = _part(request, outcome.undone) if outcome.undone else None
+        self.counted += request.tokens - (again.tokens if again else 0)
+        if request.attempts is not None:
+            most = _most(request)
+            self._reserved -= most * request.attempts
+            self._lost += -(-most * outcome.unanswered // max(1, request.tokens))
+            self._trusted = self._trusted and outcome.tokens <= request.tokens
+        return again
+
+    def close(self, find: Callable[[Sequence[str]], Outcome | None]) -> None:
+        """End the sending: what is in the spool was answered, and the rest may have been billed."""
+        for request in list(self._flying.values()):
+            found = find(request.hashes)
+            self.settle(
+                replace(found, number=request.number, rejected=())
+                if found
+                else Outcome(request.number, unanswered=request.tokens)
+            )
+
+    def refuse(self, request: Request) -> OverBudget:
+        """The error that says why a request is not sent, and what was spent."""
+        why = "" if self._trusted else "; the endpoint bills more tokens than the plan has counted"
+        return OverBudget(
+            f"the budget of {self.named()} does not reach further: {self.said()}, and the next request, "
+            f"{len(request.texts)} texts of {request.tokens:,} tokens, could pass it{why}. Nothing was "
+            "published, what was paid is kept; raise --budget-usd or --budget-tokens, and run the same "
+            "command again"
+        )
+
+    def named(self) -> str:
+        """The budget, for people."""
+        budget = self.job.budget
+        bounds = [f"{budget.usd:.6f} USD"] if budget.usd is not None else []
+        bounds += [f"{budget.tokens:,} tokens"] if budget.tokens is not None else []
+        return " and ".join(bounds)
+
+    def record(self) -> dict[str, Any]:
+        """What was spent, as JSON for the run ledger."""
+        total, price = self.total, price_of(self.job)
+        return {
+            "texts": total.texts,
+            "tokens": total.tokens,
+            "tokens_unanswered": total.unanswered,
+            "requests": total.requests,
+            "retries": total.retries,
+            "paid_again": total.paid_again,
+            "cost_usd": self.usd,
+            "price": asdict(price) if price else None,
+        }
+
+    def said(self) -> str:
+        """What was spent, for people."""
+        cost = self.usd
+        money = "" if cost is None else f"{cost:.6f} USD, "
+        perhaps = self.total.unanswered
+        lost = f", {perhaps:,} of them perhaps, for attempts without an answer" if perhaps else ""
+        return f"{money}{self.tokens:,} tokens were spent{lost}"
+
+    def _sent(self, request: Request, attempts: int, once: int) -> Request:
+        sent = replace(request, attempts=attempts)
+        self._flying[request.number] = sent
+        self._reserved += once * attempts
+        return sent
+
+
+def _most(request: Request) -> int:
+    """The tokens that a request can be billed at most, whatever tokenizer counts them."""
+    sizes = (len(text.encode("utf-8", "surrogatepass")) + _MARKS for text in request.texts)
+    return max(request.tokens, sum(sizes))
+
+
+def _part(request: Request, hashes: Sequence[str]) -> Request:
+    """The part of a request with these texts."""
+    wanted = set(hashes)
+    kept = [(text, one) for text, one in zip(request.texts, request.hashes, strict=True) if one in wanted]
+    texts, names = zip(*kept, strict=True)
+    tokens = max(1, request.tokens * len(texts) // len(request.texts))
+    return Request(request.number, tuple(texts), tuple(names), tokens)
