@@ -1,7 +1,9 @@
-"""Requests are packed by three bounds, in order, from token counts alone."""
+"""Requests are packed by three bounds, and from token counts alone."""
 
+import math
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,15 +33,18 @@ def _texts(sizes: list[int]) -> list[Text]:
 
 
 def _bounds(limits: Limits, endpoint: Endpoint) -> tuple[int, int]:
-    most = limits.tokens if endpoint.tpm is None else min(limits.tokens, max(1, endpoint.tpm // 6))
+    most = limits.tokens
+    if endpoint.tpm is not None:
+        enough = math.ceil(endpoint.tpm / endpoint.rpm) if endpoint.rpm else 1
+        most = min(most, max(enough, endpoint.tpm // 300))
     return min(limits.inputs, endpoint.batch_inputs or limits.batch), most
 
 
 @given(SIZES, LIMITS, ENDPOINTS)
-def test_nothing_is_lost_doubled_or_moved(sizes: list[int], limits: Limits, endpoint: Endpoint) -> None:
+def test_nothing_is_lost_or_doubled(sizes: list[int], limits: Limits, endpoint: Endpoint) -> None:
     requests = list(pack(_texts(sizes), limits, endpoint))
     sent = [pair for request in requests for pair in zip(request.hashes, request.texts, strict=True)]
-    assert sent == [(text.text_hash, text.text) for text in _texts(sizes)]
+    assert sorted(sent) == sorted((text.text_hash, text.text) for text in _texts(sizes))
     assert [request.number for request in requests] == list(range(len(requests)))
     assert sum(request.tokens for request in requests) == sum(sizes)
 
@@ -55,14 +60,38 @@ def test_no_request_is_beyond_a_bound_unless_it_is_a_single_text(
 
 
 @given(SIZES, LIMITS, ENDPOINTS)
-def test_every_request_is_filled_as_far_as_the_next_text_allows(
+def test_no_text_of_a_later_request_would_have_fitted_into_an_earlier_one_where_tokens_bound_them(
     sizes: list[int], limits: Limits, endpoint: Endpoint
 ) -> None:
     inputs, most = _bounds(limits, endpoint)
-    requests, place = list(pack(_texts(sizes), limits, endpoint)), 0
-    for request in requests[:-1]:
-        place += len(request.texts)
-        assert len(request.texts) == inputs or request.tokens + sizes[place] > most
+    requests = list(pack(_texts(sizes), limits, endpoint))
+    if sum(sizes) * inputs > len(sizes) * most:
+        tokens = dict(zip((text.text_hash for text in _texts(sizes)), sizes, strict=True))
+        for number, request in enumerate(requests):
+            left = [tokens[name] for later in requests[number + 1 :] for name in later.hashes]
+            assert len(request.texts) == inputs or request.tokens + min(left, default=most) >= most
+
+
+def test_where_only_their_number_bounds_them_texts_stay_in_order() -> None:
+    requests = pack(_texts([1, 5, 2, 9, 3]), Limits(2, 1000, 50, 2), Endpoint())
+    assert [request.hashes for request in requests] == [
+        ("hash 0", "hash 1"),
+        ("hash 2", "hash 3"),
+        ("hash 4",),
+    ]
+
+
+def test_what_long_texts_leave_free_is_filled_with_short_ones() -> None:
+    sizes = [7, 3, 6, 4, 8, 2, 9, 1, 5, 5]
+    requests = list(pack(_texts(sizes), Limits(9, 10, 10, 9), Endpoint()))
+    assert [request.tokens for request in requests] == [10] * 5
+
+
+@pytest.mark.parametrize("number", [4095, 4096, 4097, 9000])
+def test_only_the_last_request_of_many_is_not_full(number: int) -> None:
+    requests = list(pack(_texts([1] * number), Limits(100, 1000, 50, 100), Endpoint()))
+    assert [len(request.texts) for request in requests[:-1]] == [100] * ((number - 1) // 100)
+    assert sum(len(request.texts) for request in requests) == number
 
 
 @given(SIZES, LIMITS, ENDPOINTS)
@@ -75,18 +104,24 @@ def test_a_plan_that_has_only_the_token_counts_counts_the_same_requests(
 
 
 def test_packing_is_lazy_so_that_texts_are_read_as_they_are_sent() -> None:
-    read = []
+    read = 0
 
     def texts() -> Iterator[Text]:
-        for text in _texts([1] * 9):
-            read.append(text)
+        nonlocal read
+        for text in _texts([1] * 20_000):
+            read += 1
             yield text
 
     requests = pack(texts(), Limits(2, 100, 50, 2), Endpoint())
     assert next(requests).hashes == ("hash 0", "hash 1")
-    assert len(read) == 3
+    assert read < 5000
 
 
-def test_a_request_does_not_take_more_than_the_tokens_of_ten_seconds_of_quota() -> None:
-    requests = pack(_texts([10] * 6), Limits(100, 10_000, 50, 100), Endpoint(tpm=120))
-    assert [request.tokens for request in requests] == [20, 20, 20]
+@pytest.mark.parametrize(
+    ("rpm", "tpm", "most"), [(None, 30_000, 100), (3000, 600_000, 2000), (3, 40_000, 13_334), (10, 5, 1)]
+)
+def test_a_request_takes_few_of_a_minutes_tokens_but_enough_that_its_requests_suffice(
+    rpm: int | None, tpm: int, most: int
+) -> None:
+    requests = list(pack(_texts([1] * most * 2), Limits(10**6, 10**6, 50, 10**6), Endpoint(rpm=rpm, tpm=tpm)))
+    assert [request.tokens for request in requests] == [most, most]
