@@ -9,7 +9,7 @@ import typer
 
 from flows import read_commands, render
 from flows.options import Common, Cut, Rows, Run, spread
-from flows.request import load, requested
+from flows.request import load, requested, settled
 from infra.config import PipelineConfig, StoreConfig
 from infra.settings import be_quiet, read_environment
 from pipeline.errors import InputError, OverBudget, UsageError, VecmillError
@@ -31,7 +31,7 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def ingest(source: _Source, run: Run, cut: Cut, rows: Rows, common: Common) -> None:
     """Plan, embed, publish: one atomic version of the table."""
     config = load(common)
-    pipeline = requested(source, run, cut, rows, config)
+    pipeline = settled(source, requested(source, run, cut, rows, config), config)
     with render.Bars(common.quiet) as bars:
         values = perform(pipeline, config.store, bars)
     (render.json_document if common.json else render.report)(values)
@@ -45,7 +45,8 @@ def plan(source: _Source, run: Run, cut: Cut, rows: Rows, common: Common) -> Non
     from pipeline.run import plan_only
 
     config = load(common)
-    job = make_job(requested(source, run, cut, rows, config), config.store.uri, pays=False)
+    pipeline = settled(source, requested(source, run, cut, rows, config), config)
+    job = make_job(pipeline, config.store.uri, pays=False)
     with render.Bars(common.quiet) as bars:
         values = plan_only(job, bars).record()
     (render.json_document if common.json else render.plan)(values)

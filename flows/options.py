@@ -93,6 +93,11 @@ class Run:
     workers: Annotated[int | None, Option(help="Ray workers.")] = None
     engine: Annotated[str | None, Option(help="auto, inline or ray.")] = None
     budget_usd: Annotated[float | None, Option(help="US dollars the run may spend.")] = None
+    budget_tokens: Annotated[int | None, Option(help="Tokens the run may spend.")] = None
+    price: Annotated[float | None, Option(help="USD a million tokens, in place of the price list's.")] = None
+    time_limit: Annotated[
+        str | None, Option(help="Send nothing more after it: seconds, or such as 1h30m.")
+    ] = None
     budget_failures: Annotated[float | None, Option(help="Share of documents that may fail.")] = None
     delete_missing: Annotated[
         bool | None,

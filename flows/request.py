@@ -24,12 +24,13 @@ _PLACES = {
         **{field.name: field.name for field in fields(Cut) if field.name in SplitterConfig.model_fields},
     },
     "embedding": {
-        name: name for name in ("base_url", "api_key_env", "rpm", "tpm", "max_in_flight", "batch_inputs")
+        name: name
+        for name in ("base_url", "api_key_env", "rpm", "tpm", "max_in_flight", "batch_inputs", "price")
     },
-    "budget": {"usd": "budget_usd", "failures": "budget_failures"},
+    "budget": {"usd": "budget_usd", "tokens": "budget_tokens", "failures": "budget_failures"},
     "source": {"text": "text", "id": "id", "glob": "glob"},
 }
-_TOP = ("table", "engine", "workers", "delete_missing")
+_TOP = ("table", "engine", "workers", "delete_missing", "time_limit")
 
 # In a shell's plain quotes a line's end cannot be written; what is no escape stays as it is.
 _ESCAPE = re.compile(r"\\(?:([nrtfv0\\])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
@@ -83,6 +84,12 @@ def requested(name: str, run: Run, cut: Cut, rows: Rows, config: Config) -> Pipe
         return PipelineConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(explain(error, _NAMES)) from error
+
+
+def settled(name: str, pipeline: PipelineConfig, config: Config) -> PipelineConfig:
+    """A pipeline with what vecmill.toml says of it outside its own table: its name, and prices."""
+    prices = {**config.prices, **pipeline.prices}
+    return pipeline.model_copy(update={"name": name if name in config.pipelines else None, "prices": prices})
 
 
 def splitter_form(cut: Cut, usual: Mapping[str, Any]) -> SplitterConfig:

@@ -1,12 +1,21 @@
 """The forms of a pipeline: the same models check vecmill.toml, the options and the dashboard's forms."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.embedding.address import checked_address
 from pipeline.errors import InputError
@@ -32,6 +41,32 @@ KINDS_OF = {
     "min_tokens": ("semantic",),
     "language": ("code",),
 }
+
+
+# Written like 90, 90s, 15m or 1h30m.
+_DURATION = re.compile(r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+(?:\.\d+)?)s)?")
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        return float(text)
+    found = _DURATION.fullmatch(text.strip())
+    if not found or not any(found.groups()):
+        raise ValueError(f"{text!r} is no time; write seconds, or such as 90s, 15m or 1h30m")
+    parts = [float(part or 0) for part in found.groups()]
+    return sum(part * unit for part, unit in zip(parts, (86400, 3600, 60, 1), strict=True))
+
+
+def _named(prices: dict[str, float]) -> dict[str, float]:
+    for name in prices:
+        provider, slash, model = name.partition("/")
+        if not (provider and slash and model):
+            raise ValueError(f"{name!r} is no model; write provider/model, such as openai/my-model")
+    return prices
+
+
+Prices = Annotated[dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]], AfterValidator(_named)]
+"""USD a million tokens, by provider/model: in place of the price list's."""
 
 
 class _Form(BaseModel):
@@ -198,6 +233,9 @@ class EmbeddingConfig(_Form):
         None, ge=1, title="Requests at once", description="None: as many as go well"
     )
     batch_inputs: int | None = Field(None, ge=1, title="Texts a request")
+    price: float | None = Field(
+        None, ge=0, allow_inf_nan=False, title="USD a million tokens", description="None: the price list's"
+    )
     timeout: float = Field(60.0, gt=0, title="Seconds an attempt may take")
     patience: float = Field(180.0, gt=0, title="Seconds a request may take with its retries")
 
@@ -227,6 +265,7 @@ class BudgetConfig(_Form):
     """What a run may spend, and how much may fail."""
 
     usd: float | None = Field(None, ge=0, title="US dollars")
+    tokens: int | None = Field(None, ge=0, title="Tokens")
     failures: float = Field(
         0.01, ge=0, le=1, title="Share of documents that may fail", description="Rounded up"
     )
@@ -274,9 +313,22 @@ class PipelineConfig(_Form):
     embedding: EmbeddingConfig = EmbeddingConfig()
     budget: BudgetConfig = BudgetConfig()
     schedule: ScheduleConfig | None = None
+    time_limit: float | None = Field(
+        None,
+        gt=0,
+        title="Time limit",
+        description="Seconds, or such as 1h30m, after which a run sends nothing more",
+    )
+    name: str | None = Field(None, title="Name", description="As vecmill.toml calls the pipeline")
+    prices: Prices = Field({}, title="Prices", description="As vecmill.toml has them for all pipelines")
     delete_missing: bool = Field(True, title="Delete what the source no longer has")
     engine: Literal["auto", "inline", "ray"] = Field("auto", title="Engine")
     workers: int | None = Field(None, ge=1, title="Ray workers")
+
+    @field_validator("time_limit", mode="before")
+    @classmethod
+    def _time_is_one(cls, limit: Any) -> Any:
+        return _seconds(limit) if isinstance(limit, str) else limit
 
     @field_validator("splitter", mode="before")
     @classmethod
@@ -298,4 +350,5 @@ class Config(_Form):
     """All of vecmill.toml."""
 
     store: StoreConfig = StoreConfig()
+    prices: Prices = {}
     pipelines: dict[str, PipelineConfig] = {}

@@ -140,7 +140,7 @@ def _anchored(config: Config, folder: Path) -> Config:
         for name, pipeline in config.pipelines.items()
     }
     store = config.store.model_copy(update={"uri": _at(folder, config.store.uri)})
-    return Config(store=store, pipelines=pipelines)
+    return config.model_copy(update={"store": store, "pipelines": pipelines})
 
 
 def _at(folder: Path, uri: str) -> str:

@@ -10,7 +10,7 @@ from pipeline import ids
 from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
-from pipeline.model import Budget, Endpoint, Job, SourceSpec, Space
+from pipeline.model import Budget, Endpoint, Job, Price, SourceSpec, Space
 from pipeline.objects import Objects, resolved
 from pipeline.ports import Engine, EngineFactory
 from pipeline.quota.machine import MachineQuota, quota_name
@@ -39,9 +39,19 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
         splitter=splitter,
         space=space,
         endpoint=make_endpoint(pipeline.embedding, space, pays=pays),
-        budget=Budget(**pipeline.budget.model_dump()),
+        budget=Budget(**pipeline.budget.model_dump(), seconds=pipeline.time_limit),
         delete_missing=pipeline.delete_missing,
+        pipeline=pipeline.name,
+        price=_own_price(pipeline, space),
     )
+
+
+def _own_price(pipeline: PipelineConfig, space: Space) -> Price | None:
+    """The user's own price of a space's model: the run's, else vecmill.toml's."""
+    if pipeline.embedding.price is not None:
+        return Price(pipeline.embedding.price, "given with the run")
+    listed = pipeline.prices.get(f"{space.provider}/{space.model}")
+    return None if listed is None else Price(listed, "vecmill.toml")
 
 
 def make_endpoint(embedding: EmbeddingConfig, space: Space, *, pays: bool = True) -> Endpoint:

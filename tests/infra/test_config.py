@@ -180,3 +180,34 @@ def test_a_form_comes_back_from_json_as_it_was() -> None:
         {"pipelines": {"docs": {"table": "docs", "source": SOURCE, "splitter": {"max_tokens": 64}}}}
     )
     assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        (90, 90.0),
+        ("90", 90.0),
+        ("90s", 90.0),
+        ("15m", 900.0),
+        ("1h30m", 5400.0),
+        ("1d 2h", 93600.0),
+        ("0.5s", 0.5),
+    ],
+)
+def test_a_time_limit_is_in_seconds_or_as_people_write_times(written: Any, seconds: float) -> None:
+    form = PipelineConfig(table="t", source=SourceConfig(uri="x"), time_limit=written)
+    assert form.time_limit == seconds
+
+
+@pytest.mark.parametrize("written", ["", "soon", "1h 30", "30m1h", "-5", 0, "0", "1.5h"])
+def test_what_is_no_time_limit_is_refused(written: Any) -> None:
+    with pytest.raises(ValidationError):
+        PipelineConfig(table="t", source=SourceConfig(uri="x"), time_limit=written)
+
+
+def test_prices_are_of_models_and_never_below_nothing() -> None:
+    assert Config.model_validate({"prices": {"openai/my-model": 0.05}}).prices == {"openai/my-model": 0.05}
+    with pytest.raises(ValidationError, match="provider/model"):
+        Config.model_validate({"prices": {"my-model": 0.05}})
+    with pytest.raises(ValidationError):
+        Config.model_validate({"prices": {"openai/my-model": -1}})

@@ -7,7 +7,7 @@ import pytest
 
 from infra.config import DEFAULT_SPACE, PipelineConfig
 from infra.wiring import make_job
-from pipeline.model import Job, SplitterSpec
+from pipeline.model import Budget, Job, Price, SplitterSpec
 from tests.support import job_for, run, write_pages
 
 PLAIN = SplitterSpec("recursive", prefix_headings=False)
@@ -44,3 +44,17 @@ def test_a_tables_own_splitter_is_taken_where_the_form_names_none(tmp_path: Path
     job = _job(store)
     assert job.splitter == SplitterSpec("html", 64)
     assert job.source.markup
+
+
+def test_a_job_pays_the_users_own_price_where_there_is_one(store: str) -> None:
+    small = {"provider": "openai", "model": "my-model", "dimensions": 64, "base_url": "http://localhost/v1"}
+    assert _job(store, embedding=small).price is None
+    listed = _job(store, embedding=small, prices={"openai/my-model": 0.05, "openai/other": 1.0}).price
+    assert listed == Price(0.05, "vecmill.toml")
+    given = _job(store, embedding={**small, "price": 0.04}, prices={"openai/my-model": 0.05}).price
+    assert given == Price(0.04, "given with the run")
+
+
+def test_a_job_knows_its_pipeline_its_budgets_and_its_time_limit(store: str) -> None:
+    job = _job(store, name="docs", budget={"usd": 1.5, "tokens": 10}, time_limit="1m30s")
+    assert (job.pipeline, job.budget) == ("docs", Budget(usd=1.5, tokens=10, seconds=90.0))
