@@ -236,6 +236,10 @@ class Secret(str):
         return "Secret('***')"
 
 
+LANES = ("ordinary", "batch", "auto")
+"""How texts may travel to an endpoint."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """How to reach the provider of a space, and how much of it this run may use."""
@@ -248,9 +252,16 @@ class Endpoint:
     batch_inputs: int | None = None  # inputs a request; None: the provider's own choice
     timeout: float = 60.0  # seconds an attempt may take
     patience: float = 180.0  # seconds a request may take with all its retries
+    lane: str = "ordinary"  # "ordinary", "batch" (half the price, within a day), or "auto": by the deadline
+    deadline: float | None = None  # hours that embedding may take; "auto" chooses by it
+    enqueued_tokens: int | None = None  # in batches at once; None: until the provider says that it is full
 
     def __post_init__(self) -> None:
-        for name in ("rpm", "tpm", "max_in_flight", "batch_inputs"):
+        if self.lane not in LANES:
+            raise InputError(f"there is no lane {self.lane!r}; choose one of {', '.join(LANES)}")
+        if self.deadline is not None and not 0 <= self.deadline < math.inf:
+            raise InputError(f"the deadline is {self.deadline} hours; it is 0 or more")
+        for name in ("rpm", "tpm", "max_in_flight", "batch_inputs", "enqueued_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; it must be at least 1")
@@ -400,6 +411,7 @@ class Outcome:
     number: int
     texts: int = 0  # embedded
     tokens: int = 0  # as the provider billed them
+    batch_tokens: int = 0  # those of them that came by batch, at half the price
     requests: int = 0  # answered with vectors
     retries: int = 0
     paid_again: int = 0  # texts sent again after an attempt that may have been billed
@@ -414,6 +426,7 @@ class Outcome:
             self.number,
             self.texts + other.texts,
             self.tokens + other.tokens,
+            self.batch_tokens + other.batch_tokens,
             self.requests + other.requests,
             self.retries + other.retries,
             self.paid_again + other.paid_again,

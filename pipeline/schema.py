@@ -49,6 +49,16 @@ TEXTS = pa.schema(
     ]
 )
 
+# What is ordered by batch: the texts of each of its requests.
+LINES = pa.schema(
+    [
+        pa.field("line", pa.int32(), nullable=False),
+        pa.field("text_hash", pa.string(), nullable=False),
+        pa.field("tokens", pa.int64(), nullable=False),  # of the whole request
+        pa.field("text", pa.string(), nullable=False),
+    ]
+)
+
 STAGED = pa.schema([*_CHUNK, pa.field("prefix", pa.string(), nullable=False)])
 
 
