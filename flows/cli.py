@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import read_commands, render
+from flows import dead_letters, read_commands, render
 from flows.options import Common, Cut, Rows, Run, spread
+from flows.render_progress import Bars
 from flows.request import load, requested, settled
 from infra.config import PipelineConfig, StoreConfig
 from infra.settings import be_quiet, read_environment
@@ -20,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 read_commands.register(app)
+dead_letters.register(app)
 
 _Source = Annotated[str, typer.Argument(help="A pipeline of vecmill.toml, or a folder, a file or a glob.")]
 
@@ -32,7 +34,7 @@ def ingest(source: _Source, run: Run, cut: Cut, rows: Rows, common: Common) -> N
     """Plan, embed, publish: one atomic version of the table."""
     config = load(common)
     pipeline = settled(source, requested(source, run, cut, rows, config), config)
-    with render.Bars(common.quiet) as bars:
+    with Bars.of(common) as bars:
         values = perform(pipeline, config.store, bars)
     (render.json_document if common.json else render.report)(values)
 
@@ -47,7 +49,7 @@ def plan(source: _Source, run: Run, cut: Cut, rows: Rows, common: Common) -> Non
     config = load(common)
     pipeline = settled(source, requested(source, run, cut, rows, config), config)
     job = make_job(pipeline, config.store.uri, pays=False)
-    with render.Bars(common.quiet) as bars:
+    with Bars.of(common) as bars:
         values = plan_only(job, bars).record()
     (render.json_document if common.json else render.plan)(values)
     if values["over_budget"]:
@@ -79,7 +81,7 @@ def doctor(common: Common) -> None:
         raise typer.Exit(InputError.exit_code)
 
 
-def perform(pipeline: PipelineConfig, store: StoreConfig, progress: render.Bars) -> dict[str, Any]:
+def perform(pipeline: PipelineConfig, store: StoreConfig, progress: Bars) -> dict[str, Any]:
     """Run a pipeline: as a flow where a Prefect server is named, else in this process as it is."""
     server = read_environment().prefect_api_url
     if server:

@@ -8,6 +8,7 @@ from typing import get_args
 from flows import render
 from flows.options import Common, Cut, Rows, Side
 from flows.render_compare import Compared, Setting, comparison
+from flows.render_progress import Bars
 from flows.request import cuts_of, source_form, splitter_form
 from flows.split import STDIN, in_language, page_of, read_document
 from infra.config import DEFAULT_SPACE, Config, SplitterConfig
@@ -17,6 +18,7 @@ from pipeline.analysis.labelled import Exam, Labelled
 from pipeline.analysis.splitters import Tally
 from pipeline.errors import InputError, UsageError
 from pipeline.model import DeadLetter, Document, Listed, SourceSpec, Space, SplitterSpec
+from pipeline.ports import Advance
 from pipeline.sources import open_source
 from pipeline.tokens import counter_for
 
@@ -67,7 +69,7 @@ def compare(
     exam = Exam.of(labelled, make_embed(space, "scoring")) if labelled else None
     contenders = [Contender(spec, space, exam) for spec in specs]
     count = characters = 0
-    with render.Bars(common.quiet) as bars:
+    with Bars.of(common) as bars:
         for document in documents.read(bars):
             page = page_of(document)
             count, characters = count + 1, characters + len(document.text)
@@ -97,11 +99,11 @@ class _Documents:
         source = SourceSpec(**source_form(name, rows, config).model_dump(), markup=True)
         return cls(source, list(open_source(source).list()))
 
-    def read(self, bars: render.Bars) -> Iterator[Document]:
+    def read(self, bars: Bars) -> Iterator[Document]:
         """Read all that can be read; raises InputError where nothing can."""
         read = 0
         for done, found in enumerate(self._all(), start=1):
-            bars("split", done, len(self.listed))
+            bars(Advance("split", done, len(self.listed)))
             if isinstance(found, DeadLetter):
                 self.left_out.append(f"{found.doc_id or found.uri}: {found.reason}")
             else:

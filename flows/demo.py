@@ -5,6 +5,7 @@ from typing import Any
 
 from flows import render
 from flows.options import Common
+from flows.render_progress import Bars
 from infra.config import PipelineConfig, SourceConfig, StoreConfig
 from infra.settings import keep_prefect_in, read_environment
 from pipeline.objects import is_remote, resolved
@@ -44,7 +45,7 @@ def _ingested(store: StoreConfig, common: Common) -> dict[str, Any]:
     from tasks.progress import listen
 
     pipeline = PipelineConfig(table=_TABLE, source=SourceConfig(uri=str(_SAMPLES), glob="**/*.md"))
-    with render.Bars(common.quiet) as bars:
+    with Bars.of(common) as bars:
         listen(bars)
         return ingest(pipeline, store)
 

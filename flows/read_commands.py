@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import render
+from flows import render, render_runs
 from flows.options import Access, Common, Cut, Rows, Side, spread
 from flows.request import load, option_of
 from infra.config import DEFAULT_SPACE, EmbeddingConfig
@@ -136,31 +136,35 @@ def versions(table: _Table, common: Common) -> None:
 
 
 def runs(
-    common: Common, run_id: Annotated[str | None, typer.Argument(help="One run; all if left out.")] = None
+    common: Common,
+    run_id: Annotated[str | None, typer.Argument(help="One run; all if left out.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Sums by any of pipeline, table, kind, state, model, day, month: pipeline,month."),
+    ] = None,
 ) -> None:
-    """The run ledger."""
+    """The run ledger: what ran, how it ended, and what it cost."""
     from pipeline.ledger import Ledger
 
     ledger = Ledger(_store(common))
+    if by is not None:
+        if run_id is not None:
+            raise UsageError("--by sums all runs; leave it out to see one")
+        sums = ledger.sums([name.strip() for name in by.split(",")])
+        (render.json_document if common.json else render_runs.sums)(sums)
+        return
     if run_id is None:
-        columns = ("run_id", "kind", "table", "state", "started_at", "ended_at", "error")
         found = ledger.runs()
         if common.json:
             render.json_document(found)
         else:
-            render.rows(found, columns)
+            render_runs.runs(found)
         return
     run = ledger.run(run_id)
     if common.json:
         render.json_document(run)
         return
-    if run["report"]:
-        render.report(run["report"])
-    render.rows(
-        [{"run": run["run_id"], "state": run["state"], "started": run["started_at"], "error": run["error"]}]
-    )
-    if run["dead_letters"]:
-        render.rows(run["dead_letters"], ("doc_id", "stage", "reason", "excerpt"))
+    render_runs.run(run)
 
 
 def rollback(

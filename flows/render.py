@@ -10,7 +10,6 @@ import orjson
 import typer
 from rich.console import Console
 from rich.markup import escape as escape_markup
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -91,7 +90,7 @@ def report(values: Mapping[str, Any]) -> None:
     table.add_row("space", escape(embedding["space"]))
     if embedding["retries"]:
         table.add_row("retries", f"{embedding['retries']:,}; texts paid again: {embedding['paid_again']:,}")
-    table.add_row("cost", _usd(values["cost_usd"]))
+    table.add_row("cost", usd(values["cost_usd"]) + _at(values.get("price")))
     table.add_row("time", f"{values['seconds']['total']:.1f} s")
     table.add_row("run", values["run_id"])
     out.print(table)
@@ -118,7 +117,8 @@ def plan(values: Mapping[str, Any]) -> None:
     table.add_row("to embed", at_most + _amount(values["to_embed"]))
     table.add_row("known already", f"{values['cache_hits']:,} texts")
     over = " — over the budget" if values["over_budget"] else ""
-    table.add_row("cost", (at_most if values["cost_usd"] else "") + _usd(values["cost_usd"]) + over)
+    cost = (at_most if values["cost_usd"] else "") + usd(values["cost_usd"])
+    table.add_row("cost", cost + _at(values.get("price")) + over)
     if values["seconds_at_quota"] is not None:
         table.add_row("at the quota", f"{values['seconds_at_quota']:.0f} s")
     out.print(table)
@@ -157,34 +157,6 @@ def spark(counts: Sequence[int]) -> str:
     return "".join(_BLOCKS[-(-count * len(_BLOCKS) // most) - 1] if count else " " for count in counts)
 
 
-class Bars:
-    """A run's progress on stderr: a bar a stage on a terminal, nothing elsewhere."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description:<9}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=err,
-            disable=quiet or not err.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> "Bars":
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """Take a stage's count."""
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total)
-        self._bars.update(self._tasks[stage], completed=done, total=total)
-
-
 def _read_enough() -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush would complain
     raise typer.Exit
@@ -205,8 +177,16 @@ def _amount(values: Mapping[str, int]) -> str:
     return f"{values['texts']:,} texts, {values['tokens']:,} tokens, {values['requests']:,} requests"
 
 
-def _usd(cost: float | None) -> str:
+def usd(cost: float | None) -> str:
+    """Money, for people."""
     return "price not known" if cost is None else f"{cost:.6f} USD" if cost else "nothing"
+
+
+def _at(price: Mapping[str, Any] | None) -> str:
+    if not price or not price["usd"]:
+        return ""
+    of = f", {price['as_of']}" if price["as_of"] else ""
+    return f" at {price['usd']:g} a million tokens ({escape(price['source'])}{of})"
 
 
 def _cell(value: Any) -> str:

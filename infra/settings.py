@@ -1,5 +1,6 @@
 """The only reader of the environment, and of vecmill.toml."""
 
+import getpass
 import os
 import tempfile
 import tomllib
@@ -66,6 +67,14 @@ def read_secret(variable: str) -> Secret | None:
     """The credential in an environment variable; None where it is not set."""
     value = os.environ.get(variable, "").strip()
     return Secret(value) if value else None
+
+
+def user() -> str:
+    """Who runs this program, as the machine knows him."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user can be without a name
+        return f"uid {os.getuid()}"
 
 
 def quota_folder() -> Path:

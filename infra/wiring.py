@@ -1,10 +1,12 @@
 """Settings to objects: from a pipeline's form to a job and to the engine that does it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, replace
+from typing import Any
 
-from infra.config import DEFAULT_SPACE, EmbeddingConfig, PipelineConfig, SplitterConfig
+from infra.config import DEFAULT_SPACE, Config, EmbeddingConfig, PipelineConfig, SplitterConfig
 from infra.settings import quota_folder, read_environment, read_secret
 from pipeline import ids
 from pipeline.embedding.address import checked_address
@@ -43,6 +45,25 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
         delete_missing=pipeline.delete_missing,
         pipeline=pipeline.name,
         price=_own_price(pipeline, space),
+    )
+
+
+def job_again(record: Mapping[str, Any], config: Config, key: str | None, url: str | None) -> Job:
+    """The job of a recorded run, once more: its endpoint as vecmill.toml has it now, if it had a pipeline.
+
+    `key` names the variable that holds the key, and `url` the endpoint, where they are other ones now.
+    """
+    job = Job.of(record)
+    declared = config.pipelines.get(job.pipeline or "")
+    form = declared.embedding.model_dump() if declared else {**asdict(job.endpoint), "api_key": None}
+    given = {"api_key_env": key, "base_url": url}
+    known = {name: value for name, value in form.items() if name in EmbeddingConfig.model_fields}
+    access = EmbeddingConfig(**{**known, **{name: value for name, value in given.items() if value}})
+    return replace(
+        job,
+        run_id=ids.new_run_id(),
+        store=resolved(config.store.uri),
+        endpoint=make_endpoint(access, job.space),
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -72,6 +72,19 @@ class Ledger:
         states = [{**letter, "state": now.get(letter["id"], "cleared")} for letter in letters]
         return {**record, "dead_letters": states}
 
+    def sums(self, by: Sequence[str]) -> list[dict[str, Any]]:
+        """Runs, tokens and money by what `by` names of GROUPS; the latest group first.
+
+        Raises InputError for a name that is none of these.
+        """
+        unknown = [name for name in by if name not in GROUPS]
+        if unknown:
+            raise InputError(f"runs cannot be summed by {unknown[0]!r}; name some of {', '.join(GROUPS)}")
+        groups = dict[tuple[Any, ...], list[dict[str, Any]]]()
+        for run in self.runs():
+            groups.setdefault(tuple(GROUPS[name](run) for name in by), []).append(run)
+        return [{**dict(zip(by, key, strict=True)), **_sum(runs)} for key, runs in groups.items()]
+
     def _read(self, run_id: str) -> dict[str, Any] | None:
         staging = Staging(self._objects, run_id)
         record = staging.read_json(RECORD)
@@ -79,6 +92,31 @@ class Ledger:
             return None
         # A run that has not ended has noted what it spent beside its record.
         return _judged({**record, "spent": record.get("spent") or staging.read_json(SPENT)})
+
+
+GROUPS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "pipeline": lambda run: run["pipeline"],
+    "table": lambda run: run["table"],
+    "kind": lambda run: run["kind"],
+    "state": lambda run: run["state"],
+    "model": lambda run: run["job"]["space"]["provider"] + "/" + run["job"]["space"]["model"],
+    "day": lambda run: run["started_at"][:10],
+    "month": lambda run: run["started_at"][:7],
+}
+"""What runs can be summed by; days and months are UTC's."""
+
+
+def _sum(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What runs come to; the cost is None where the price of any is not known."""
+    spent = [run["spent"] or {} for run in runs]
+    costs = [one.get("cost_usd", 0.0) for one in spent]
+    return {
+        "runs": len(runs),
+        "failed": sum(run["state"] in ("failed", "killed") for run in runs),
+        **{name: sum(one.get(name, 0) for one in spent) for name in ("texts", "tokens", "requests")},
+        "cost_usd": None if None in costs else sum(costs),
+        "last": max(run["started_at"] for run in runs),
+    }
 
 
 def _judged(record: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The values that the stages pass to one another. Plain data: all of it pickles."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -319,6 +320,21 @@ class Job:
     def record(self) -> dict[str, Any]:
         """The job as JSON for the run ledger, its key left out."""
         return asdict(replace(self, endpoint=replace(self.endpoint, api_key=None)))
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Job":
+        """The job of a record; it has no key."""
+        parts: dict[str, Callable[..., Any]] = {
+            "source": SourceSpec,
+            "splitter": SplitterSpec,
+            "space": Space,
+            "endpoint": Endpoint,
+            "budget": Budget,
+        }
+        price, only = record.get("price"), record.get("only")
+        made = {name: part(**record[name]) for name, part in parts.items()}
+        own = {"price": price and Price(**price), "only": None if only is None else tuple(only)}
+        return cls(**{**record, **made, **own})
 
 
 @dataclass(frozen=True, slots=True)

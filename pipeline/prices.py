@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from pipeline.model import Job, Price, Space
 
-LANES = {"sync": 1.0}
+LANES = {"ordinary": 1.0, "batch": 0.5}
 """How texts travel, and the share of the price that it costs."""
 
 _FREE = Price(0.0, "this machine's own work")
@@ -27,7 +27,7 @@ def price_of(job: Job) -> Price | None:
     return job.price or known(job.space, {})
 
 
-def usd(job: Job, tokens: int, lane: str = "sync") -> float | None:
+def usd(job: Job, tokens: int, lane: str = "ordinary") -> float | None:
     """What tokens cost a job, in US dollars; None where the price is not known."""
     price = price_of(job)
     if tokens == 0:
@@ -35,7 +35,7 @@ def usd(job: Job, tokens: int, lane: str = "sync") -> float | None:
     return None if price is None else tokens * price.usd * LANES[lane] / 1e6
 
 
-def affordable(job: Job, lane: str = "sync") -> int | None:
+def affordable(job: Job, lane: str = "ordinary") -> int | None:
     """The tokens that a job's budget pays for; None where there is no bound."""
     bounds = [] if job.budget.tokens is None else [job.budget.tokens]
     most, price = job.budget.usd, price_of(job)

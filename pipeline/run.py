@@ -91,7 +91,8 @@ def ingest(
     """
     store = Objects(job.store, create=True)
     spent = _Spent(Spending.of(job), Deadline.after(job.budget.seconds, clock))
-    with Ledger(store).recorded(job, spent=spent.bill.record) as record:
+    kind = "ingest" if job.only is None else "replay"
+    with Ledger(store).recorded(job, kind, spent.bill.record) as record:
         staging = Staging(store, job.run_id)
         try:
             report = _rounds(job, store, engines, runner, progress, spent)

@@ -14,7 +14,8 @@ COMMON = {"--store", "--config", "--json", "--quiet"}
 OF_A_RUN = {
     "--table", "--text", "--id", "--glob", "--embedding",
     "--base-url", "--api-key-env", "--rpm", "--tpm", "--max-in-flight", "--workers", "--engine",
-    "--budget-usd", "--budget-tokens", "--budget-failures", "--price", "--time-limit", "--delete-missing", "--keep-missing",
+    "--budget-usd", "--budget-tokens", "--budget-failures", "--price", "--time-limit",
+    "--delete-missing", "--keep-missing",
 }  # fmt: skip
 OF_A_CUT = {
     "--splitter", "--max-tokens", "--overlap-tokens", "--max-characters", "--overlap-characters",
