@@ -55,12 +55,7 @@ class BatchProvider(OpenAIProvider):
 
     def line(self, custom_id: str, texts: Sequence[str]) -> bytes:
         """One request as a line of a file; raises Rejected where a text has no UTF-8 form."""
-        body = {
-            "model": self._space.model,
-            "input": list(texts),
-            "encoding_format": "base64",
-            **self._dimensions,
-        }
+        body = {**self._parameters, "input": texts}
         try:
             return orjson.dumps(
                 {"custom_id": custom_id, "method": "POST", "url": _URL, "body": body},

@@ -3,12 +3,14 @@
     uv run --group benchmarks python -m tests.benchmarks.embedding_overhead [--texts N] [--rounds N]
 
 An endpoint that answers at once runs in a process of its own; each contender in another, whose CPU time is
-counted with all its threads. Ours is the whole embed stage, from staged texts to the vector cache on disk. A bare
-script posts, decodes and forgets; it is as lean as the openai SDK can be made. LangChain embeds into LanceDB.
+counted with all its threads. Ours is the whole embed stage, from staged texts to the vector cache on disk. A
+bare script posts, decodes and forgets; it has the SDK's embeddings without its slow parts. LangChain embeds
+into LanceDB.
 """
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,8 +31,17 @@ from infra.settings import be_quiet
 from pipeline import ids, schema
 from pipeline.embedding import connect
 from pipeline.engine import InlineEngine
-from pipeline.model import ChunkCounts, DocumentCounts, Endpoint, Job, Plan, Secret, SourceSpec, Space
-from pipeline.model import SplitterSpec
+from pipeline.model import (
+    ChunkCounts,
+    DocumentCounts,
+    Endpoint,
+    Job,
+    Plan,
+    Secret,
+    SourceSpec,
+    Space,
+    SplitterSpec,
+)
 from pipeline.stages.embed import embed
 from pipeline.stages.plan import TEXTS
 from tests.benchmarks.side_by_side import Step, cpu_rounds, table
@@ -53,7 +64,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     be_quiet()
-    texts = [f"短い文 {number}: a short text about topic {number * 31 % 9973}" for number in range(given.texts)]
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"  # or it asks a host when it is imported
+    texts = [
+        f"短い文 {number}: a short text about topic {number * 31 % 9973}" for number in range(given.texts)
+    ]
     with endpoint() as url:
         contenders = {
             "vecmill, the embed stage": partial(_stage, url, texts),
@@ -95,7 +109,9 @@ def _stage(url: str, texts: Sequence[str]) -> Step:
     """Our embed stage, with its texts staged."""
     folder = tempfile.TemporaryDirectory(prefix="vecmill-benchmark-")
     reached = Endpoint(base_url=url, api_key=Secret("sk-none"), batch_inputs=_BATCH, max_in_flight=_AT_ONCE)
-    job = Job("run", str(Path(folder.name) / "store"), "table", SourceSpec("files", "."), SplitterSpec(), _SPACE)
+    job = Job(
+        "run", str(Path(folder.name) / "store"), "table", SourceSpec("files", "."), SplitterSpec(), _SPACE
+    )
     job = Job(**{**{name: getattr(job, name) for name in job.__slots__}, "endpoint": reached})
     context = begin(job)
     context.staging.write_json("listed", {"documents": 1})
@@ -180,23 +196,28 @@ def _langchain(url: str, texts: Sequence[str]) -> dict[str, Callable[[], Step]]:
 
     def made() -> Step:
         model = embeddings(
-            model=_SPACE.model, base_url=url, api_key="sk-none", chunk_size=_BATCH, check_embedding_ctx_length=False
+            model=_SPACE.model,
+            base_url=url,
+            api_key="sk-none",
+            chunk_size=_BATCH,
+            check_embedding_ctx_length=False,
         )
+
+        async def work(folder: str) -> None:
+            stored: Any = None
+            database = lancedb.connect(folder)
+            for first in range(0, len(texts), 8192):
+                some = texts[first : first + 8192]
+                vectors = await model.aembed_documents(list(some))
+                rows = [{"text": text, "vector": vector} for text, vector in zip(some, vectors, strict=True)]
+                if stored is None:
+                    stored = database.create_table("table", rows)
+                else:
+                    stored.add(rows)
 
         def step() -> None:
             with tempfile.TemporaryDirectory(prefix="vecmill-benchmark-") as folder:
-                stored: Any = None
-                database = lancedb.connect(folder)
-                for first in range(0, len(texts), 8192):
-                    some = texts[first : first + 8192]
-                    vectors = asyncio.run(model.aembed_documents(list(some)))
-                    rows = [
-                        {"text": text, "vector": vector} for text, vector in zip(some, vectors, strict=True)
-                    ]
-                    if stored is None:
-                        stored = database.create_table("table", rows)
-                    else:
-                        stored.add(rows)
+                asyncio.run(work(folder))
 
         return step
 
