@@ -389,6 +389,8 @@ class Plan:
     over_budget: bool
     rounds: tuple[Amount, Amount] | None = None  # where not all is known: of sentences, and of chunks at most
     price: Price | None = None  # that the cost is told from
+    lane: str = "ordinary"  # or "batch"
+    hours_at_most: int | None = None  # that the batch lane takes; None for the ordinary one
 
     def record(self) -> dict[str, Any]:
         """The plan as JSON; `rounds` is there where the plan is not exact, and counts of chunks are null."""
@@ -399,6 +401,8 @@ class Plan:
             "to_embed": {"texts": self.texts, "tokens": self.tokens, "requests": self.requests},
             "cache_hits": self.cache_hits,
             "cost_usd": self.cost_usd,
+            "lane": self.lane,
+            "hours_at_most": self.hours_at_most,
             "seconds_at_quota": self.seconds_at_quota,
             "over_budget": self.over_budget,
             "price": asdict(self.price) if self.price else None,

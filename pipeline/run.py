@@ -247,10 +247,11 @@ def _embed_sentences(
 
 def _check_budget(planned: Plan, bill: Spending) -> None:
     """Raise OverBudget where the plan costs more than is left after what earlier rounds have paid."""
-    if bill.allowed is None or planned.tokens + bill.tokens <= bill.allowed:
+    bill.take(planned.lane)
+    if bill.allowed is None or planned.tokens + bill.spent <= bill.allowed:
         return
     job = bill.job
-    cost, before = usd(job, planned.tokens), bill.said() if bill.tokens else "nothing was paid"
+    cost, before = usd(job, planned.tokens, planned.lane), bill.said() if bill.tokens else "nothing was paid"
     money = f"{cost:.6f} USD" if cost is not None else f"{planned.tokens} tokens"
     raise OverBudget(
         f"{'at most ' if planned.rounds else ''}{planned.texts} texts ({planned.tokens} tokens) cost "

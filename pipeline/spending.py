@@ -26,6 +26,7 @@ class Spending:
     total: Outcome = field(default_factory=lambda: Outcome(0))
     allowed: int | None = None  # tokens; None where nothing bounds them
     counted: int = 0  # tokens of what is done, as the plan has counted them
+    lane: str = "ordinary"  # of what is sent from now on
     _flying: dict[int, Request] = field(default_factory=dict)  # by number
     _reserved: int = 0  # tokens that what is on its way can be billed at most
     _lost: int = 0  # tokens that attempts without an answer can have been billed at most
@@ -44,7 +45,19 @@ class Spending:
     @property
     def usd(self) -> float | None:
         """What was billed, or may have been, in US dollars; None where the price is not known."""
-        return usd(self.job, self.tokens)
+        cheap = self.total.batch_tokens
+        dear, half = usd(self.job, self.tokens - cheap), usd(self.job, cheap, "batch")
+        return None if dear is None or half is None else dear + half
+
+    @property
+    def spent(self) -> int:
+        """Tokens billed, or perhaps billed, at the lane's price: by batch, ordinary ones are two."""
+        ordinary = self.tokens - self.total.batch_tokens
+        return self.tokens + (ordinary if self.lane == "batch" else 0)
+
+    def take(self, lane: str) -> None:
+        """Send by a lane from now on: its price says how far the budget reaches."""
+        self.lane, self.allowed = lane, affordable(self.job, lane)
 
     @property
     def flying(self) -> int:
@@ -56,8 +69,10 @@ class Spending:
         if self.allowed is None:
             self._flying[request.number] = request
             return request
-        lost = self.total.unanswered if self._trusted else self._lost
-        once, left = _most(request), self.allowed - self.total.tokens - lost - self._reserved
+        lost = 0 if self._trusted else self._lost - self.total.unanswered
+        once, left = self._once(request), self.allowed - self.spent - lost - self._reserved
+        if self.lane == "batch":
+            return self._sent(request, 1, once) if once <= left else None
         if once * _GENEROUS <= left:
             return self._sent(request, _GENEROUS, once)
         alone = not self._flying and self._trusted and request.tokens <= left
@@ -72,7 +87,7 @@ class Spending:
         again = _part(request, outcome.undone) if outcome.undone else None
         self.counted += request.tokens - (again.tokens if again else 0)
         if request.attempts is not None:
-            most = _most(request)
+            most = self._once(request)
             self._reserved -= most * request.attempts
             self._lost += -(-most * outcome.unanswered // max(1, request.tokens))
             self._trusted = self._trusted and outcome.tokens <= request.tokens
@@ -81,6 +96,9 @@ class Spending:
     def close(self, find: Callable[[Sequence[str]], Outcome | None]) -> None:
         """End the sending: what is in the spool was answered, and the rest may have been billed."""
         for request in list(self._flying.values()):
+            if self.lane == "batch":  # whoever collects it is billed for it
+                self.settle(Outcome(request.number))
+                continue
             found = find(request.hashes)
             self.settle(
                 replace(found, number=request.number, rejected=())
@@ -126,6 +144,10 @@ class Spending:
         perhaps = self.total.unanswered
         lost = f", {perhaps:,} of them perhaps, for attempts without an answer" if perhaps else ""
         return f"{money}{self.tokens:,} tokens were spent{lost}"
+
+    def _once(self, request: Request) -> int:
+        """The tokens that an attempt is counted with; a batch's requests wait a day, and have no retries."""
+        return request.tokens if self.lane == "batch" else _most(request)
 
     def _sent(self, request: Request, attempts: int, once: int) -> Request:
         sent = replace(request, attempts=attempts)

@@ -35,7 +35,7 @@ def embed(context: Context, plan: Plan, engine: Engine) -> Outcome:
 
     Whatever stops the run, all that is in the spool goes into the cache.
     """
-    total = _sent(context, engine, TEXTS, Amount(plan.texts, plan.tokens, plan.requests))
+    total = _sent(context, engine, TEXTS, Amount(plan.texts, plan.tokens, plan.requests), plan.lane)
     context.staging.bury("embed", list(_letters(context, dict(total.rejected))))
     context.check_failures()
     return replace(total, rejected=())
@@ -48,10 +48,12 @@ def embed_sentences(context: Context, plan: Plan, engine: Engine) -> Outcome:
     same, and the chunk that it is in is sent on its own account.
     """
     missing = plan.rounds[0] if plan.rounds else Amount(0, 0, 0)
-    return replace(_sent(context, engine, SENTENCE_TEXTS, missing, "sentences"), rejected=())
+    return replace(_sent(context, engine, SENTENCE_TEXTS, missing, plan.lane, "sentences"), rejected=())
 
 
-def _sent(context: Context, engine: Engine, name: str, amount: Amount, stage: str = "embed") -> Outcome:
+def _sent(
+    context: Context, engine: Engine, name: str, amount: Amount, lane: str, stage: str = "embed"
+) -> Outcome:
     """Send the staged texts of one round, and take their vectors into the cache.
 
     Raises OverBudget before a request that could pass the budget, and OutOfTime.
@@ -59,11 +61,12 @@ def _sent(context: Context, engine: Engine, name: str, amount: Amount, stage: st
     spool, cache = Spool(context.store, context.job.space), VectorCache(context.store, context.job.space)
     spending, total, finished = context.spending, Outcome(0), list[str]()
     waiting = _Waiting(pack(_texts(context, name), limits(context.job.space), context.job.endpoint))
+    job = replace(context.job, endpoint=replace(context.job.endpoint, lane=lane))
     meter = _Meter(context, stage, amount)
     try:
         while (first := waiting.first()) is not None:
             gone = waiting.gone
-            for outcome in engine.embed(context.job, _granted(context, waiting)):
+            for outcome in engine.embed(job, _granted(context, waiting)):
                 if outcome is not WAITING:
                     total += replace(outcome, spooled=(), undone=())
                     finished += outcome.spooled

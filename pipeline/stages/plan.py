@@ -24,6 +24,7 @@ from pipeline.model import Amount, ChunkCounts, DocumentCounts, Endpoint, Job, P
 from pipeline.objects import store_errors
 from pipeline.spool import Spool
 from pipeline.stages.context import Context
+from pipeline.stages.lanes import hours_at_most, lane_of
 from pipeline.stages.sentences import SENTENCES
 from pipeline.stages.split import CHUNKS
 from pipeline.staging import read_shards, replaced_documents
@@ -71,7 +72,7 @@ def plan(context: Context, documents: DocumentCounts) -> Plan:
         [(inserted, unchanged, deleted)] = db.execute(_CHANGED).fetchall()
     _stage_texts(context, wanted, CHUNKS, TEXTS)
     chunks = ChunkCounts(inserted, unchanged, deleted)
-    made = _priced(context.job, documents, chunks, _amount(context.job, wanted), known)
+    made = _priced(context, documents, chunks, _amount(context.job, wanted), known)
     context.staging.write_json("plan", made.record())
     return made
 
@@ -89,11 +90,11 @@ def plan_sentences(context: Context, documents: DocumentCounts) -> Plan:
     known, none = distinct - len(wanted), ChunkCounts()
     # What a killed run has left in the spool is paid for, but nobody looks it up there.
     if not len(wanted) and not Spool(context.store, job.space).names():
-        return _priced(job, documents, none, Amount(0, 0, 0), known)
+        return _priced(context, documents, none, Amount(0, 0, 0), known)
     most = context.staging.read_json(SENTENCES)["chunks_at_most"]
     sizes = repeat(math.ceil(most["tokens"] / most["texts"]), most["texts"])
     rounds = (_amount(job, wanted), Amount(most["texts"], most["tokens"], _requests(job, sizes)))
-    made = _priced(job, documents, none, rounds[0] + rounds[1], known, rounds)
+    made = _priced(context, documents, none, rounds[0] + rounds[1], known, rounds)
     context.staging.write_json("plan-sentences", made.record())
     return made
 
@@ -177,14 +178,17 @@ def _requests(job: Job, tokens: Iterable[int]) -> int:
 
 
 def _priced(
-    job: Job,
+    context: Context,
     documents: DocumentCounts,
     chunks: ChunkCounts,
     amount: Amount,
     known: int,
     rounds: tuple[Amount, Amount] | None = None,
 ) -> Plan:
-    cost = prices.usd(job, amount.tokens)
+    job, times = context.job, len(rounds or ()) or 1
+    lane = lane_of(job, amount, times, context.deadline.passed)
+    by_batch = lane == "batch"
+    cost = prices.usd(job, amount.tokens, lane)
     return Plan(
         documents=documents,
         chunks=chunks,
@@ -193,10 +197,14 @@ def _priced(
         requests=amount.requests,
         cache_hits=known,
         cost_usd=cost,
-        seconds_at_quota=_seconds_at_quota(job.endpoint, amount.requests, amount.tokens),
-        over_budget=_over_budget(job, amount.tokens, cost),
+        seconds_at_quota=None
+        if by_batch
+        else _seconds_at_quota(job.endpoint, amount.requests, amount.tokens),
+        over_budget=_over_budget(job, amount.tokens, cost, lane),
         rounds=rounds,
         price=prices.price_of(job),
+        lane=lane,
+        hours_at_most=hours_at_most(job, amount) * times if by_batch and amount.texts else None,
     )
 
 
@@ -209,12 +217,12 @@ def _seconds_at_quota(endpoint: Endpoint, requests: int, tokens: int) -> float |
     return max(times) if times else None
 
 
-def _over_budget(job: Job, tokens: int, cost: float | None) -> bool:
+def _over_budget(job: Job, tokens: int, cost: float | None, lane: str) -> bool:
     if job.budget.usd is not None and cost is None:
         model = f"{job.space.provider}/{job.space.model}"
         raise InputError(
             f"the price of {model} is not known, so the budget of {job.budget.usd:g} USD cannot be checked; "
             f'say --price USD (a million tokens), or put "{model}" = USD under [prices] into vecmill.toml'
         )
-    most = prices.affordable(job)
+    most = prices.affordable(job, lane)
     return most is not None and tokens > most
