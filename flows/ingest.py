@@ -8,8 +8,8 @@ from prefect.runtime import flow_run
 from infra.config import PipelineConfig, StoreConfig
 from infra.wiring import make_engines, make_job
 from pipeline.run import ingest as run_ingest
-from tasks.artifacts import report_artifact
-from tasks.progress import listener
+from tasks.artifacts import ProgressBoard, report_artifact
+from tasks.progress import telling
 from tasks.stages import run_as_task
 
 
@@ -22,6 +22,7 @@ def ingest(pipeline: PipelineConfig, store: StoreConfig) -> dict[str, Any]:
     """Embed what is new in a pipeline's source, and publish it as one version; gives the report."""
     job = make_job(pipeline, store.uri)
     engines = make_engines(pipeline.engine, job, pipeline.workers)
-    report = run_ingest(job, engines, run_as_task, listener()).record()
+    board = ProgressBoard(f"{job.table}: run {job.run_id}")
+    report = run_ingest(job, engines, run_as_task, telling(board)).record()
     report_artifact(report)
     return report

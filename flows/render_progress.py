@@ -10,7 +10,7 @@ from rich.text import Text
 from flows.options import Common
 from flows.render import err
 from pipeline.ports import Advance
-from tasks.figures import figures, line
+from tasks.figures import figures, line, said
 
 _EVERY_SECONDS = 10.0  # a line in a log; a run of less writes none
 _BESIDE = ("tokens", "spent", "tokens a minute", "requests a minute", "retries", "left")
@@ -57,9 +57,7 @@ class Bars:
         if advance.stage not in self._tasks:
             self._tasks[advance.stage] = self._bars.add_task(advance.stage, total=advance.total)
         found = figures(advance)
-        names = {"tokens": " tokens", "tokens a minute": " tokens/min", "requests a minute": " requests/min"}
-        shown = [found[name] + names.get(name, "") for name in _BESIDE if name in found]
-        self._bars.below = ", ".join(shown)
+        self._bars.below = ", ".join(said(name, found[name]) for name in _BESIDE if name in found)
         self._bars.update(self._tasks[advance.stage], completed=advance.done, total=advance.total)
 
     def _write(self, advance: Advance) -> None:

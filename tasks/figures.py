@@ -12,7 +12,7 @@ def figures(advance: Advance) -> dict[str, str]:
         "texts": _of(advance.done, advance.total),
         "tokens": _of(sending.tokens, sending.tokens_total),
         "requests": _of(sending.requests, sending.requests_total),
-        "spent": "" if sending.usd is None else f"{sending.usd:.6f} USD" if sending.usd else "",
+        "spent": f"{sending.usd:.6f} USD" if sending.usd else "",
         "tokens a minute": _rate(sending.tokens_a_minute, sending.tpm),
         "requests a minute": _rate(sending.requests_a_minute, sending.rpm),
         "retries": f"{sending.retries:,}" if sending.retries else "",
@@ -25,12 +25,16 @@ def line(advance: Advance) -> str:
     """How far a stage has come, in one line."""
     found = figures(advance)
     if not found:
-        return f"{_of(advance.done, advance.total)}"
-    left = found.pop("left", "")
-    money = [found.pop("spent")] if "spent" in found else []
-    return ", ".join(
-        [*(f"{figure} {name}" for name, figure in found.items()), *money, *([left] if left else [])]
-    )
+        return _of(advance.done, advance.total)
+    return ", ".join(said(name, figure) for name, figure in found.items())
+
+
+def said(name: str, figure: str) -> str:
+    """A figure with its name, as they stand in a line."""
+    if name in ("spent", "left"):
+        return figure
+    number, bracket, rest = figure.partition(" (")
+    return f"{number} {name}{bracket}{rest}"
 
 
 def time(seconds: float) -> str:

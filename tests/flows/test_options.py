@@ -35,8 +35,9 @@ COMMANDS = {
     "sql": set[str](),
     "tables": set[str](),
     "versions": set[str](),
-    "runs": set[str](),
+    "runs": {"--by"},
     "rollback": set[str](),
+    "dead-letters": {"--run", "--table", "--stage", "--reason"},
     "demo": set[str](),
     "doctor": set[str](),
 }

@@ -169,10 +169,3 @@ def test_an_error_goes_to_stderr_word_for_word(capsys: Captured) -> None:
     render.complain("no [bold]山[/] in /a/[x].md\x07")
     out, err = capsys.readouterr()
     assert (out, err) == ("", "error: no [bold]山[/] in /a/[x].md\ufffd\n")
-
-
-def test_progress_is_silent_where_nobody_watches(capsys: Captured) -> None:
-    with render.Bars(quiet=False) as bars:
-        bars("split", 1, 2)
-        bars("split", 2, 2)
-    assert capsys.readouterr() == ("", "")

@@ -51,8 +51,12 @@ def test_a_command_with_a_server_named_runs_as_a_flow_with_a_task_a_stage(
     tasks = _ask(prefect_server, "/task_runs/filter", {**ids, "sort": "EXPECTED_START_TIME_ASC"})
     assert [task["name"].rpartition("-")[0] for task in tasks] == _STAGES
     artifacts = _ask(prefect_server, "/artifacts/filter", ids)
-    assert [artifact["key"] for artifact in artifacts] == ["report"]
-    assert ran.json["run_id"] in artifacts[0]["data"]
+    shown = {artifact["key"]: artifact["data"] for artifact in artifacts}
+    assert len(shown) == len(artifacts)  # what changes is changed in place
+    assert shown.keys() == {"progress-embed", "figures-embed", "report"}
+    assert ran.json["run_id"] in shown["report"]
+    assert shown["progress-embed"] == 100.0
+    assert "| texts | 2 of 2 |" in shown["figures-embed"]
 
 
 def test_a_failure_in_a_flow_keeps_its_message_and_exit_code(
