@@ -90,6 +90,11 @@ class Run:
     tpm: Annotated[int | None, Option(help="Tokens a minute.")] = None
     max_in_flight: Annotated[int | None, Option(help="Requests at once.")] = None
     batch_inputs: Annotated[int | None, Option(help="Texts a request.")] = None
+    lane: Annotated[
+        str | None, Option(help="ordinary, batch (half the price, within a day), or auto by --deadline.")
+    ] = None
+    deadline: Annotated[float | None, Option(help="Hours that embedding may take.")] = None
+    enqueued_tokens: Annotated[int | None, Option(help="Tokens in batches at once.")] = None
     workers: Annotated[int | None, Option(help="Ray workers.")] = None
     engine: Annotated[str | None, Option(help="auto, inline or ray.")] = None
     budget_usd: Annotated[float | None, Option(help="US dollars the run may spend.")] = None

@@ -87,10 +87,12 @@ def report(values: Mapping[str, Any]) -> None:
     table.add_row("chunks", _counts(chunks))
     known = f", {embedding['cache_hits']:,} known already" if embedding["cache_hits"] else ""
     table.add_row("embedded", f"{embedding['texts']:,} texts, {embedding['tokens']:,} tokens{known}")
+    if embedding.get("batch_tokens"):
+        table.add_row("by batch", f"{embedding['batch_tokens']:,} of the tokens, at half the price")
     table.add_row("space", escape(embedding["space"]))
     if embedding["retries"]:
         table.add_row("retries", f"{embedding['retries']:,}; texts paid again: {embedding['paid_again']:,}")
-    table.add_row("cost", usd(values["cost_usd"]) + _at(values.get("price")))
+    table.add_row("cost", usd(values["cost_usd"]) + _at(values.get("price"), source=False))
     table.add_row("time", f"{values['seconds']['total']:.1f} s")
     table.add_row("run", values["run_id"])
     out.print(table)
@@ -119,6 +121,8 @@ def plan(values: Mapping[str, Any]) -> None:
     over = " — over the budget" if values["over_budget"] else ""
     cost = (at_most if values["cost_usd"] else "") + usd(values["cost_usd"])
     table.add_row("cost", cost + _at(values.get("price")) + over)
+    if values.get("hours_at_most") is not None:
+        table.add_row("by batch", f"half the price, within {values['hours_at_most']} h")
     if values["seconds_at_quota"] is not None:
         table.add_row("at the quota", f"{values['seconds_at_quota']:.0f} s")
     out.print(table)
@@ -182,11 +186,13 @@ def usd(cost: float | None) -> str:
     return "price not known" if cost is None else f"{cost:.6f} USD" if cost else "nothing"
 
 
-def _at(price: Mapping[str, Any] | None) -> str:
+def _at(price: Mapping[str, Any] | None, *, source: bool = True) -> str:
     if not price or not price["usd"]:
         return ""
-    of = f", {price['as_of']}" if price["as_of"] else ""
-    return f" at {price['usd']:g} a million tokens ({escape(price['source'])}{of})"
+    of = [f"{price['usd']:g} a million tokens"]
+    of += [escape(price["source"])] if source or not price["as_of"] else []
+    of += [f"as of {price['as_of']}"] if price["as_of"] else []
+    return f" ({', '.join(of)})"
 
 
 def _cell(value: Any) -> str:

@@ -25,7 +25,10 @@ _PLACES = {
     },
     "embedding": {
         name: name
-        for name in ("base_url", "api_key_env", "rpm", "tpm", "max_in_flight", "batch_inputs", "price")
+        for name in (
+            *("base_url", "api_key_env", "rpm", "tpm", "max_in_flight", "batch_inputs", "price"),
+            *("lane", "deadline", "enqueued_tokens"),
+        )
     },
     "budget": {"usd": "budget_usd", "tokens": "budget_tokens", "failures": "budget_failures"},
     "source": {"text": "text", "id": "id", "glob": "glob"},

@@ -238,6 +238,17 @@ class EmbeddingConfig(_Form):
     )
     timeout: float = Field(60.0, gt=0, title="Seconds an attempt may take")
     patience: float = Field(180.0, gt=0, title="Seconds a request may take with its retries")
+    lane: Literal["ordinary", "batch", "auto"] = Field(
+        "ordinary",
+        title="Lane",
+        description="batch: half the price, within a day; auto: batch if the deadline allows",
+    )
+    deadline: float | None = Field(
+        None, ge=0, allow_inf_nan=False, title="Hours that embedding may take", description="For lane auto"
+    )
+    enqueued_tokens: int | None = Field(
+        None, ge=1, title="Tokens in batches at once", description="The account's limit of the model's queue"
+    )
 
     @field_validator("base_url")
     @classmethod

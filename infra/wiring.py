@@ -95,6 +95,9 @@ def make_endpoint(embedding: EmbeddingConfig, space: Space, *, pays: bool = True
         batch_inputs=embedding.batch_inputs,
         timeout=embedding.timeout,
         patience=embedding.patience,
+        lane=embedding.lane,
+        deadline=embedding.deadline,
+        enqueued_tokens=embedding.enqueued_tokens,
     )
 
 
@@ -103,6 +106,10 @@ def make_engines(kind: str, job: Job, workers: int | None) -> EngineFactory:
     address = read_environment().ray_address
 
     def open_engine(texts: int) -> AbstractContextManager[Engine]:
+        ordinary = open_ordinary(texts)
+        return ordinary if job.endpoint.lane == "ordinary" else _with_batches(ordinary)
+
+    def open_ordinary(texts: int) -> AbstractContextManager[Engine]:
         cpu_bound = job.space.provider == "local"
         large = cpu_bound and texts >= _LARGE and (os.cpu_count() or 1) >= _MANY_CORES
         if kind == "ray" or (kind == "auto" and texts and (address or large)):
@@ -117,6 +124,14 @@ def make_engines(kind: str, job: Job, workers: int | None) -> EngineFactory:
 @contextmanager
 def _inline() -> Iterator[Engine]:
     yield InlineEngine(lambda job: MachineQuota(quota_folder(), quota_name(job.space, job.endpoint)))
+
+
+@contextmanager
+def _with_batches(ordinary: AbstractContextManager[Engine]) -> Iterator[Engine]:
+    from pipeline.batch.lane import BatchLane  # the SDK beneath takes most of a second to import
+
+    with ordinary as engine:
+        yield BatchLane(engine)
 
 
 def _live(store: str, table: str) -> Entry | None:

@@ -295,6 +295,7 @@ def _embedding(job: Job, outcome: Outcome, hits: int) -> dict[str, Any]:
         "space": job.space.name,
         "texts": outcome.texts,
         "tokens": outcome.tokens,
+        "batch_tokens": outcome.batch_tokens,
         "requests": outcome.requests,
         "cache_hits": hits,
         "retries": outcome.retries,

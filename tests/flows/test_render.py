@@ -108,6 +108,15 @@ def test_a_plan_says_its_price_and_its_time(
     assert lines[4:] == said
 
 
+def test_a_plan_by_batch_says_by_when(capsys: Captured) -> None:
+    embed = {"texts": 1200, "tokens": 99_000, "requests": 3}
+    counts = {"documents": {"new": 1}, "chunks": {"inserted": 2}}
+    time = {"seconds_at_quota": None, "hours_at_most": 48}
+    render.plan({**counts, "to_embed": embed, "cache_hits": 5, "cost_usd": 0.5, "over_budget": False, **time})
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[4:] == ["cost 0.500000 USD", "by batch half the price, within 48 h"]
+
+
 def test_a_plan_of_two_rounds_says_what_is_exact_and_what_is_at_most(capsys: Captured) -> None:
     first, second = ({"texts": n, "tokens": 10 * n, "requests": 1} for n in (700, 300))
     render.plan(

@@ -87,7 +87,8 @@ def test_the_json_of_plan_is_that_of_the_design_and_nothing_is_changed(
     words = ["plan", *_ingest(folder, filled)[1:-1], "--rpm", "60"]
     plan = _json(capsys, *words)
     assert list(plan) == [
-        "documents", "chunks", "to_embed", "cache_hits", "cost_usd", "seconds_at_quota", "over_budget",
+        "documents", "chunks", "to_embed", "cache_hits", "cost_usd", "lane", "hours_at_most",
+        "seconds_at_quota", "over_budget", "price",
     ]  # fmt: skip
     assert (list(plan["documents"]), list(plan["chunks"])) == (DOCUMENTS, CHUNKS)
     assert list(plan["to_embed"]) == ["texts", "tokens", "requests"]
