@@ -152,7 +152,7 @@ class BatchProvider(OpenAIProvider):
         response, error = fields.get("response"), fields.get("error")
         if not isinstance(response, dict):
             said = error.get("message") if isinstance(error, dict) else None
-            return Retryable(self._scrubbed(f"the batch did not do this request: {said}"))
+            return Retryable(self._scrubbed(f"the batch did not do this request: {said}").rstrip("."))
         status, body = response.get("status_code"), response.get("body")
         if status == 200:
             try:

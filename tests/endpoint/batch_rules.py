@@ -29,7 +29,7 @@ class Calls:
 
     def __init__(self, **scripts: Iterable[str | None]) -> None:
         self.seen: Counter[str] = Counter()
-        self.hook: Callable[[str, str], None] | None = None  # hears (operation, "before" or "after")
+        self.hook: Callable[[str, str], object] | None = None  # hears (operation, "before" or "after")
         self._scripts = {
             operation: deque(None if name is None else CallFault(name) for name in script)
             for operation, script in scripts.items()
