@@ -67,9 +67,8 @@ class Collector:
         """
         verdict = _Verdict()
         yield from self._read(flight, state, verdict)
-        lost = Retryable(
-            f"the files of batch {state.id} do not have it", perhaps_billed=state.status == "completed"
-        )
+        # A request that was not done is said to be so: this one was, and perhaps billed.
+        lost = Retryable(f"the files of batch {state.id} do not have it", perhaps_billed=True)
         for name in [name for name in flight.lines if name not in verdict.seen]:
             yield from self._took(flight, name, lost)
         if len(verdict.rejected) == len(flight.lines) > _SURELY:
