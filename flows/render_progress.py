@@ -13,7 +13,7 @@ from pipeline.ports import Advance
 from tasks.figures import figures, line, said
 
 _EVERY_SECONDS = 10.0  # a line in a log; a run of less writes none
-_BESIDE = ("tokens", "spent", "tokens a minute", "requests a minute", "retries", "left")
+_BELOW = (("tokens", "spent", "left"), ("tokens a minute", "requests a minute", "retries"))
 
 
 class Bars:
@@ -57,7 +57,8 @@ class Bars:
         if advance.stage not in self._tasks:
             self._tasks[advance.stage] = self._bars.add_task(advance.stage, total=advance.total)
         found = figures(advance)
-        self._bars.below = ", ".join(said(name, found[name]) for name in _BESIDE if name in found)
+        told = (", ".join(said(name, found[name]) for name in names if name in found) for names in _BELOW)
+        self._bars.below = "\n".join(filter(None, told))
         self._bars.update(self._tasks[advance.stage], completed=advance.done, total=advance.total)
 
     def _write(self, advance: Advance) -> None:
@@ -68,12 +69,12 @@ class Bars:
 
 
 class _Live(Progress):
-    """Bars with a line below."""
+    """Bars with lines below."""
 
     below = ""
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """The bars, then the line."""
+        """The bars, then the lines."""
         yield from super().get_renderables()
         if self.below:
             yield Text(self.below, style="dim")
