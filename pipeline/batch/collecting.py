@@ -66,7 +66,12 @@ class Collector:
         Raises ProviderRefused where the provider will not do such requests, or somebody has cancelled it.
         """
         verdict = _Verdict()
-        yield from self._read(flight, state, verdict)
+        try:
+            yield from self._read(flight, state, verdict)
+        except BaseException:
+            counted = sorted({*flight.order.counted, *map(int, verdict.seen)})
+            self._desk.orders.save(replace(flight.order, counted=tuple(counted)))
+            raise
         # A request that was not done is said to be so: this one was, and perhaps billed.
         lost = Retryable(f"the files of batch {state.id} do not have it", perhaps_billed=True)
         for name in [name for name in flight.lines if name not in verdict.seen]:
@@ -81,7 +86,7 @@ class Collector:
         self.forget(flight, state)
         if verdict.refused:
             raise verdict.refused
-        if state.status == "cancelled":
+        if state.status == "cancelled" and flight.numbers is not None:
             raise ProviderRefused(
                 f"batch {state.id} was cancelled at the provider; what it had done is kept. "
                 "Run the same command again to order the rest anew"
@@ -128,9 +133,8 @@ class Collector:
         """One request's answer, or why it has none."""
         line = flight.lines[name]
         if isinstance(answer, Embedded):
-            part = Outcome(
-                0, texts=len(line.hashes), tokens=answer.tokens, batch_tokens=answer.tokens, requests=1
-            )
+            tokens = 0 if line.number in flight.order.counted else answer.tokens
+            part = Outcome(0, texts=len(line.hashes), tokens=tokens, batch_tokens=tokens, requests=1)
             part = replace(part, spooled=(self._spool.put(line.hashes, answer.vectors, part),))
         else:
             billed = isinstance(answer, Retryable) and answer.perhaps_billed

@@ -1,4 +1,4 @@
-"""The engine of the batch lane.
+"""The engine of the batch lane, over another for the ordinary one.
 
 Whatever stops a run, its batches stay under way with the provider, and their orders in the store: the next
 run that needs their texts collects them.
@@ -14,7 +14,7 @@ from typing import TypeVar
 from pipeline.batch.collecting import Collector, Flight
 from pipeline.batch.desk import Desk, Sleep
 from pipeline.batch.files import Bounds, Sized, pack_files
-from pipeline.batch.orders import Line
+from pipeline.batch.orders import RUNNING, Line
 from pipeline.batch.tickets import Tickets
 from pipeline.embedding.batch import BatchProvider, State
 from pipeline.errors import ProviderRefused, Rejected
@@ -56,12 +56,10 @@ class BatchLane:
         """Send every request once and spool its vectors.
 
         What a batch did not do, or not well, is undone, for the caller to send again. What it rejects goes
-        over the ordinary lane, which finds the guilty texts within seconds. Raises InputError where the
-        endpoint has no batches, ProviderRefused where it will do none, or somebody has cancelled one.
+        over the ordinary lane, which finds the guilty texts within seconds. A job of the ordinary lane has
+        batches collected that have ended, and waits for none. Raises InputError where the endpoint has no
+        batches, ProviderRefused where it will do none, or somebody has cancelled one.
         """
-        if job.endpoint.lane != "batch":
-            yield from self._ordinary.embed(job, requests)
-            return
 
         async def opened() -> BatchProvider:
             return BatchProvider(job.space, job.endpoint)
@@ -70,9 +68,12 @@ class BatchLane:
         with asyncio.Runner() as runner:
             provider = runner.run(opened())
             desk = Desk(job, provider, runner, self._sleep, self._clock)
+            wave = _Wave(desk, self._ordinary, self._bounds, self._strange)
+            RUNNING.add(job.run_id)
             try:
-                yield from _Wave(desk, self._ordinary, self._bounds, self._strange).run(requests)
+                yield from wave.run(requests) if job.endpoint.lane == "batch" else wave.beside(requests)
             finally:
+                RUNNING.discard(job.run_id)
                 runner.run(provider.close())
 
     def map(self, step: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -107,6 +108,30 @@ class _Wave:
                     "the next run by the batch lane that needs their texts collects them",
                     len(self._flights),
                 )
+
+    def beside(self, requests: Iterable[Request]) -> Iterator[Outcome]:
+        """Collect what has ended, and send the rest over the ordinary lane."""
+        self._take_up()
+        for flight in list(self._flights):
+            yield from self._look(flight)
+        self._flights.clear()
+        self._tickets.wait_for_none()
+        sizes = dict[int, int]()
+
+        def fresh() -> Iterator[Request]:
+            for request in requests:
+                rest = self._tickets.open(request)
+                if rest:
+                    sizes[rest.number] = len(rest.hashes)
+                    yield rest
+
+        for outcome in self._ordinary.embed(self._desk.job, fresh()):
+            yield from self._tickets.settled()
+            if outcome is WAITING:
+                yield outcome
+            else:
+                yield from self._tickets.add(outcome, sizes[outcome.number])
+        yield from self._tickets.settled()
 
     def _go(self, files: Iterator[list[Sized]]) -> Iterator[Outcome]:
         waiting, pause = next(files, None), _FIRST_POLL
@@ -224,6 +249,9 @@ class _Wave:
         """The batch never began: nothing of it was billed."""
         self._flights.remove(flight)
         self._collector.forget(flight, state)
+        if flight.numbers is None:  # whoever ordered it is not there to be told
+            yield from self._collector.undone(flight, state.problem)
+            return
         if not state.queue_full:
             raise ProviderRefused(f"batch {state.id} failed, and nothing of it was billed: {state.problem}")
         under_way = sum(other.order.tokens for other in self._flights)

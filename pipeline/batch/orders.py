@@ -23,6 +23,9 @@ from pipeline.objects import Objects
 # A step of an order, with its file on its way up, takes less than this: whoever began it is gone.
 ABANDONED_SECONDS = 1800.0
 
+RUNNING: set[str] = set()
+"""The runs of this process that send by batch at the moment."""
+
 _ORDER = "order.json"
 _TEXTS = "texts.arrow"
 
@@ -50,6 +53,7 @@ class Order:
     pid: int = 0
     creating: bool = False  # from here on the batch may exist
     batch_id: str | None = None
+    counted: tuple[int, ...] = ()  # requests that a run has in its bill, which was stopped while it collected
 
     def stepped(self, at: float, **changes: Any) -> "Order":
         """The order after a step of this process."""
@@ -61,7 +65,7 @@ class Order:
             return True
         if self.host != socket.gethostname():
             return False
-        return self.pid == os.getpid() or not _alive(self.pid)
+        return self.run_id not in RUNNING if self.pid == os.getpid() else not _alive(self.pid)
 
 
 class Orders:

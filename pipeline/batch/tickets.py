@@ -50,6 +50,10 @@ class Tickets:
             tokens=max(1, request.tokens * len(fresh) // len(request.hashes)),
         )
 
+    def wait_for_none(self) -> None:
+        """What is under way is not waited for: it is ordered by whoever needs it."""
+        self._under_way.clear()
+
     def settled(self) -> Iterator[Outcome]:
         """The outcomes of requests whose texts were all there when they came."""
         settled, self._settled = self._settled, []

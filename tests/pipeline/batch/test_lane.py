@@ -1,8 +1,9 @@
 """What is sent by batch comes back whole, at half the price, once, whatever happens on the way."""
 
 import logging
+from collections.abc import Generator
 from itertools import islice, pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -345,8 +346,56 @@ def test_a_batch_that_the_endpoint_does_not_know_is_not_waited_for(store: str) -
         assert _totals(second)[0] == 4
 
 
-def test_the_ordinary_lane_is_none_of_its_business(store: str) -> None:
+def test_the_ordinary_lane_collects_batches_that_have_ended_and_waits_for_none(store: str) -> None:
+    ended, going, fresh = some(6)[:2], some(6)[2:4], some(6)[4:]
     with service(store) as made:
-        outcomes = made.embed(some(2), lane="ordinary")
-        assert _totals(outcomes)[::2] == (4, 0)
-        assert made.endpoint.batches.rules.calls.seen.total() == 0
+        made.interrupted(ended)
+        made.interrupted(going, "second")
+        [*_, last] = made.endpoint.batches.made.values()
+        last.created += 1000.0  # it goes more slowly than the first
+        made.time.now += 100
+        outcomes = made.embed([ended[1], going[0], *fresh], "third", lane="ordinary")
+        assert {one.number: one.texts for one in outcomes} == {NOBODY: 0, 1: 2, 2: 2, 4: 2, 5: 2}
+        bill = made.endpoint.ledger
+        assert _totals(outcomes)[1:] == (bill.tokens_billed, bill.batch_tokens_billed)
+        assert bill.billed_more_than_once() == {}  # what is under way is not billed yet
+        assert [order.batch_id for order in made.orders()] == ["batch_000002"]
+        assert right(made.vectors(), [*ended, going[0], *fresh])
+
+
+def test_two_runs_at_once_share_a_batch_and_each_gets_its_texts(store: str) -> None:
+    requests = some(3)
+    with service(store) as made:
+        first = made.lane().embed(made.job("first"), requests)
+        assert next(first) is WAITING
+        second = made.lane().embed(made.job("second"), [*requests[1:], request(9, ["new"])])
+        assert next(second) is WAITING
+        both = [[one for one in running if one is not WAITING] for running in (first, second)]
+        assert [sum(one.texts for one in outcomes) for outcomes in both] == [6, 5]
+    assert made.endpoint.ledger.billed_more_than_once() == {}
+
+
+def test_a_run_stopped_while_it_collects_and_the_next_one_report_what_was_billed_together(
+    store: str,
+) -> None:
+    requests = some(4)
+    with service(store) as made:
+        running = cast("Generator[Outcome, None, None]", made.lane().embed(made.job("first"), requests))
+        outcomes = [next(one for one in running if one is not WAITING)]
+        running.close()
+        outcomes += made.embed(requests, run_id="next")
+        assert sum(one.texts for one in outcomes) == 8 + 2
+        assert _totals(outcomes)[1:] == (made.endpoint.ledger.tokens_billed,) * 2
+    assert made.endpoint.ledger.billed_more_than_once() == {}
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+def test_a_batch_of_an_earlier_run_that_came_to_nothing_is_ordered_anew(store: str, end: str) -> None:
+    requests = some(2)
+    with service(store) as made:
+        made.interrupted(requests)
+        [batch] = made.endpoint.batches.made.values()
+        batch.become(end, made.time.now)
+        undone = made.embed(requests, run_id="next")
+        assert all(one.undone for one in undone)
+        assert _totals(made.embed(requests, run_id="next"))[0] == 4
