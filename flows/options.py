@@ -93,7 +93,9 @@ class Run:
     lane: Annotated[
         str | None, Option(help="ordinary, batch (half the price, within a day), or auto by --deadline.")
     ] = None
-    deadline: Annotated[float | None, Option(help="Hours that embedding may take.")] = None
+    deadline: Annotated[
+        str | None, Option(help="How long embedding may take: hours, or such as 36h or 2d.")
+    ] = None
     enqueued_tokens: Annotated[int | None, Option(help="Tokens in batches at once.")] = None
     workers: Annotated[int | None, Option(help="Ray workers.")] = None
     engine: Annotated[str | None, Option(help="auto, inline or ray.")] = None

@@ -244,11 +244,26 @@ class EmbeddingConfig(_Form):
         description="batch: half the price, within a day; auto: batch if the deadline allows",
     )
     deadline: float | None = Field(
-        None, ge=0, allow_inf_nan=False, title="Hours that embedding may take", description="For lane auto"
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        title="Deadline",
+        description="Hours, or such as 2d, that embedding may take; for lane auto",
     )
     enqueued_tokens: int | None = Field(
         None, ge=1, title="Tokens in batches at once", description="The account's limit of the model's queue"
     )
+
+    @field_validator("deadline", mode="before")
+    @classmethod
+    def _deadline_is_one(cls, deadline: Any) -> Any:
+        if not isinstance(deadline, str):
+            return deadline
+        with suppress(ValueError):
+            return float(deadline)
+        with suppress(ValueError):
+            return _seconds(deadline) / 3600
+        raise ValueError(f"{deadline!r} is no time; write hours, or such as 36h or 2d")
 
     @field_validator("base_url")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 from infra.config import DEFAULT_SPACE, Config, EmbeddingConfig, PipelineConfig, SplitterConfig
 from infra.settings import quota_folder, read_environment, read_secret
 from pipeline import ids
+from pipeline.batch.orders import Orders
 from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
@@ -107,7 +108,8 @@ def make_engines(kind: str, job: Job, workers: int | None) -> EngineFactory:
 
     def open_engine(texts: int) -> AbstractContextManager[Engine]:
         ordinary = open_ordinary(texts)
-        return ordinary if job.endpoint.lane == "ordinary" else _with_batches(ordinary)
+        by_batch = job.endpoint.lane != "ordinary" or _open_orders(job)
+        return _with_batches(ordinary) if by_batch else ordinary
 
     def open_ordinary(texts: int) -> AbstractContextManager[Engine]:
         cpu_bound = job.space.provider == "local"
@@ -124,6 +126,11 @@ def make_engines(kind: str, job: Job, workers: int | None) -> EngineFactory:
 @contextmanager
 def _inline() -> Iterator[Engine]:
     yield InlineEngine(lambda job: MachineQuota(quota_folder(), quota_name(job.space, job.endpoint)))
+
+
+def _open_orders(job: Job) -> bool:
+    """Whether texts of the job's space are in batches that nobody has collected yet."""
+    return job.space.remote and bool(Orders(Objects(job.store), job.space, job.endpoint.base_url).open())
 
 
 @contextmanager
