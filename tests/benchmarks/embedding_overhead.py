@@ -42,6 +42,7 @@ from pipeline.model import (
     Space,
     SplitterSpec,
 )
+from pipeline.stages.context import Context
 from pipeline.stages.embed import embed
 from pipeline.stages.plan import TEXTS
 from tests.benchmarks.side_by_side import Step, cpu_rounds, table
@@ -69,7 +70,7 @@ def main() -> None:
         f"短い文 {number}: a short text about topic {number * 31 % 9973}" for number in range(given.texts)
     ]
     with endpoint() as url:
-        contenders = {
+        contenders: dict[str, Callable[[], Step]] = {
             "vecmill, the embed stage": partial(_stage, url, texts),
             "vecmill, the request path": partial(_request_path, url, texts),
             "a bare script, lean": partial(_lean, url, texts),
@@ -105,23 +106,32 @@ def _verdict(seconds: dict[str, list[float]], ours: str, peer: str, most: float)
         print(f"{ours}, against {peer}: {share:.2f} times its CPU time (<= {most:g} {verdict})")
 
 
-def _stage(url: str, texts: Sequence[str]) -> Step:
-    """Our embed stage, with its texts staged."""
-    folder = tempfile.TemporaryDirectory(prefix="vecmill-benchmark-")
-    reached = Endpoint(base_url=url, api_key=Secret("sk-none"), batch_inputs=_BATCH, max_in_flight=_AT_ONCE)
-    job = Job(
-        "run", str(Path(folder.name) / "store"), "table", SourceSpec("files", "."), SplitterSpec(), _SPACE
-    )
-    job = Job(**{**{name: getattr(job, name) for name in job.__slots__}, "endpoint": reached})
-    context = begin(job)
+def staged(
+    url: str, texts: Sequence[str], folder: Path, tokens: Sequence[int] | None = None, **budget: Any
+) -> tuple[Context, Plan]:
+    """A run with these texts staged, as its embed stage finds it."""
+    reached = Endpoint(base_url=url, api_key=Secret("sk-none"), **budget)
+    source = SourceSpec("files", ".")
+    job = Job("run", str(folder / "store"), "table", source, SplitterSpec(), _SPACE, reached)
+    context, sizes = begin(job), tokens or [8] * len(texts)
     context.staging.write_json("listed", {"documents": 1})
     for first in range(0, len(texts), 8192):
         some = texts[first : first + 8192]
-        columns = {"text_hash": list(map(ids.digest, some)), "tokens": [8] * len(some), "text": some}
+        columns = {
+            "text_hash": list(map(ids.digest, some)),
+            "tokens": sizes[first : first + 8192],
+            "text": some,
+        }
         context.staging.write_table(f"{TEXTS}/{first:09d}", pa.table(columns).cast(schema.TEXTS))
-    counts = (DocumentCounts(), ChunkCounts())
     requests = -(-len(texts) // _BATCH)
-    made = Plan(*counts, len(texts), 8 * len(texts), requests, 0, 0.0, None, over_budget=False)
+    counts = (DocumentCounts(), ChunkCounts())
+    return context, Plan(*counts, len(texts), sum(sizes), requests, 0, 0.0, None, over_budget=False)
+
+
+def _stage(url: str, texts: Sequence[str]) -> Step:
+    """Our embed stage, with its texts staged."""
+    folder = tempfile.TemporaryDirectory(prefix="vecmill-benchmark-")
+    context, made = staged(url, texts, Path(folder.name), batch_inputs=_BATCH, max_in_flight=_AT_ONCE)
 
     def step() -> object:
         with folder:
