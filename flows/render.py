@@ -92,7 +92,7 @@ def report(values: Mapping[str, Any]) -> None:
     table.add_row("space", escape(embedding["space"]))
     if embedding["retries"]:
         table.add_row("retries", f"{embedding['retries']:,}; texts paid again: {embedding['paid_again']:,}")
-    table.add_row("cost", usd(values["cost_usd"]) + _at(values.get("price"), source=False))
+    table.add_row("cost", usd(values["cost_usd"]))
     table.add_row("time", f"{values['seconds']['total']:.1f} s")
     table.add_row("run", values["run_id"])
     out.print(table)
@@ -120,7 +120,7 @@ def plan(values: Mapping[str, Any]) -> None:
     table.add_row("known already", f"{values['cache_hits']:,} texts")
     over = " — over the budget" if values["over_budget"] else ""
     cost = (at_most if values["cost_usd"] else "") + usd(values["cost_usd"])
-    table.add_row("cost", cost + _at(values.get("price")) + over)
+    table.add_row("cost", cost + price(values.get("price")) + over)
     if values.get("hours_at_most") is not None:
         table.add_row("by batch", f"half the price, within {values['hours_at_most']} h")
     if values["seconds_at_quota"] is not None:
@@ -186,13 +186,12 @@ def usd(cost: float | None) -> str:
     return "price not known" if cost is None else f"{cost:.6f} USD" if cost else "nothing"
 
 
-def _at(price: Mapping[str, Any] | None, *, source: bool = True) -> str:
-    if not price or not price["usd"]:
+def price(value: Mapping[str, Any] | None) -> str:
+    """What a cost is told from, for people; nothing where that is nothing."""
+    if not value or not value["usd"]:
         return ""
-    of = [f"{price['usd']:g} a million tokens"]
-    of += [escape(price["source"])] if source or not price["as_of"] else []
-    of += [f"as of {price['as_of']}"] if price["as_of"] else []
-    return f" ({', '.join(of)})"
+    of = f", {value['as_of']}" if value["as_of"] else ""
+    return f" ({value['usd']:g} a million tokens, {escape(value['source'])}{of})"
 
 
 def _cell(value: Any) -> str:

@@ -35,6 +35,8 @@ def run(values: Mapping[str, Any]) -> None:
         table.add_row("run", values["run_id"])
         if spent:
             table.add_row("spent", f"{render.usd(spent['cost_usd'])}, {spent['tokens']:,} tokens")
+    if spent and spent["cost_usd"]:
+        table.add_row("price", render.price(spent["price"]).strip(" ()"))
     if spent and spent["tokens_unanswered"]:
         table.add_row("unanswered", f"{spent['tokens_unanswered']:,} tokens, perhaps billed all the same")
     table.add_row("state", f"{values['state']}, started {values['started_at']}")

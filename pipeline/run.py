@@ -12,10 +12,10 @@ from pipeline.deadline import Deadline
 from pipeline.errors import InputError, OverBudget, StoreRefused
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters
-from pipeline.model import ChunkCounts, DocumentCounts, Job, Outcome, Plan, Price
+from pipeline.model import ChunkCounts, DocumentCounts, Job, Outcome, Plan
 from pipeline.objects import Objects
 from pipeline.ports import Engine, EngineFactory, Progress, Runner, run_here, silent
-from pipeline.prices import price_of, usd
+from pipeline.prices import usd
 from pipeline.spending import Spending
 from pipeline.spool import Spool
 from pipeline.stages.assemble import assemble
@@ -47,7 +47,6 @@ class Report:
     embedding: dict[str, Any]
     cost_usd: float | None  # with what attempts without an answer may have cost
     seconds: dict[str, float]
-    price: Price | None = None  # that the cost is told from
 
     def record(self) -> dict[str, Any]:
         """The report as JSON."""
@@ -204,7 +203,6 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Sp
         embedding=_embedding(context.job, spent.bill.total, known),
         cost_usd=spent.bill.usd,
         seconds=spent.clock(),
-        price=price_of(context.job),
     )
 
 

@@ -105,7 +105,6 @@ def test_a_report_says_what_was_done_in_the_words_of_the_design(folder: Path, st
         "embedding",
         "cost_usd",
         "seconds",
-        "price",
     }
     assert record["run_id"] == job.run_id
     assert record["documents"] == {"new": 2, "changed": 0, "unchanged": 0, "deleted": 0, "failed": 0}
