@@ -55,6 +55,9 @@ class Order:
     batch_id: str | None = None
     counted: tuple[int, ...] = ()  # requests that a run has in its bill, which was stopped while it collected
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counted", tuple(self.counted))  # JSON knows lists only
+
     def stepped(self, at: float, **changes: Any) -> "Order":
         """The order after a step of this process."""
         return replace(self, at=at, host=socket.gethostname(), pid=os.getpid(), **changes)
