@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 _INPUTS, _FILE_BYTES = 50_000, 200_000_000
 _AT_ONCE = 20  # batches: a million embedding requests may be enqueued
 _FIRST_POLL, _SLOWER, _LAST_POLL = 1.0, 1.5, 60.0  # seconds between polls: first, each time, at most
+_LOOK_SECONDS = 5.0  # after which whoever waits for an outcome is told that there is none yet
 _KEPT = 30 * 86_400.0  # seconds that the provider keeps what a batch has left
 
 
@@ -143,8 +144,7 @@ class _Wave:
             for flight in list(self._flights):
                 yield from self._look(flight)
             if self._flights and not (waiting and self._room(waiting)):
-                yield WAITING
-                self._desk.wait(pause)
+                yield from self._wait(pause)
                 pause = min(pause * _SLOWER, _LAST_POLL)
         for file in (waiting, *files):
             yield from self._give_back(file or [])
@@ -213,6 +213,13 @@ class _Wave:
             yield from self._tickets.add(replace(outcome, number=request.number), len(request.hashes))
 
     # ---- waiting
+
+    def _wait(self, seconds: float) -> Iterator[Outcome]:
+        """Let time pass, and the caller look at the clock now and then."""
+        while seconds > 0:
+            yield WAITING
+            self._desk.wait(min(seconds, _LOOK_SECONDS))
+            seconds -= _LOOK_SECONDS
 
     def _look(self, flight: Flight) -> Iterator[Outcome]:
         """Look how an order stands, and collect it where it has ended."""
