@@ -211,3 +211,25 @@ def test_prices_are_of_models_and_never_below_nothing() -> None:
         Config.model_validate({"prices": {"my-model": 0.05}})
     with pytest.raises(ValidationError):
         Config.model_validate({"prices": {"openai/my-model": -1}})
+
+
+@pytest.mark.parametrize(
+    ("written", "hours"), [(24, 24.0), ("24", 24.0), ("36h", 36.0), ("2d", 48.0), ("90m", 1.5), (0, 0.0)]
+)
+def test_a_deadline_is_in_hours_or_as_people_write_times(written: Any, hours: float) -> None:
+    form = EmbeddingConfig(lane="auto", deadline=written)
+    assert form.deadline == hours
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"deadline": "tomorrow"}, "write hours, or such as 36h or 2d"),
+        ({"deadline": -1}, "greater than or equal to 0"),
+        ({"lane": "fast"}, "'ordinary', 'batch' or 'auto'"),
+        ({"enqueued_tokens": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_what_is_no_lane_or_deadline_is_refused(form: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        EmbeddingConfig.model_validate(form)

@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 
 from infra.config import DEFAULT_SPACE, PipelineConfig
-from infra.wiring import make_job
+from infra.wiring import make_engines, make_job
+from pipeline.batch.lane import BatchLane
+from pipeline.batch.orders import Order, Orders
+from pipeline.engine import InlineEngine
 from pipeline.model import Budget, Job, Price, SplitterSpec
+from pipeline.objects import Objects
 from tests.support import job_for, run, write_pages
 
 PLAIN = SplitterSpec("recursive", prefix_headings=False)
@@ -58,3 +62,21 @@ def test_a_job_pays_the_users_own_price_where_there_is_one(store: str) -> None:
 def test_a_job_knows_its_pipeline_its_budgets_and_its_time_limit(store: str) -> None:
     job = _job(store, name="docs", budget={"usd": 1.5, "tokens": 10}, time_limit="1m30s")
     assert (job.pipeline, job.budget) == ("docs", Budget(usd=1.5, tokens=10, seconds=90.0))
+
+
+def test_a_job_goes_by_batch_where_it_may_or_where_a_batch_is_left_to_collect(store: str) -> None:
+    remote = {"provider": "openai", "model": "my-model", "dimensions": 64, "base_url": "http://localhost/v1"}
+    asked = _job(store, embedding={**remote, "lane": "auto", "deadline": "36h", "enqueued_tokens": 9})
+    assert (asked.endpoint.lane, asked.endpoint.deadline, asked.endpoint.enqueued_tokens) == ("auto", 36.0, 9)
+    plain = _job(store, embedding=remote)
+    Objects(store, create=True)
+
+    def kind(job: Job) -> type:
+        with make_engines("inline", job, None)(1) as engine:
+            return type(engine)
+
+    assert (kind(asked), kind(plain)) == (BatchLane, InlineEngine)
+    Orders(Objects(store), plain.space, plain.endpoint.base_url).save(
+        Order("key", "run", plain.endpoint.base_url, 1, 0.0)
+    )
+    assert (kind(plain), kind(_job(store))) == (BatchLane, InlineEngine)
