@@ -15,7 +15,7 @@ OF_A_RUN = {
     "--table", "--text", "--id", "--glob", "--embedding",
     "--base-url", "--api-key-env", "--rpm", "--tpm", "--max-in-flight", "--workers", "--engine",
     "--budget-usd", "--budget-tokens", "--budget-failures", "--price", "--time-limit",
-    "--delete-missing", "--keep-missing",
+    "--delete-missing", "--keep-missing", "--lane", "--deadline", "--enqueued-tokens",
 }  # fmt: skip
 OF_A_CUT = {
     "--splitter", "--max-tokens", "--overlap-tokens", "--max-characters", "--overlap-characters",
