@@ -216,7 +216,12 @@ def test_an_endpoint_without_batches_is_exit_3_and_says_what_to_do(
 
 @pytest.mark.parametrize(
     ("operation", "moment"),
-    [("create", "before"), ("create", "after"), ("get", "after"), ("content", "after")],
+    [
+        ("create", "after"),
+        pytest.param("create", "before", marks=pytest.mark.slow),
+        pytest.param("get", "after", marks=pytest.mark.slow),
+        pytest.param("content", "after", marks=pytest.mark.slow),
+    ],
 )
 def test_a_process_killed_while_it_deals_with_a_batch_is_gone_on_with_and_no_text_is_billed_twice(
     folder: Path, store: str, tmp_path: Path, operation: str, moment: str
@@ -251,7 +256,9 @@ def _later() -> float:
     return time.time() + 120
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "end", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)], ids=lambda end: end.name
+)
 def test_an_interrupted_run_says_that_its_batches_go_on_and_the_next_collects_them(
     folder: Path, store: str, tmp_path: Path, end: signal.Signals
 ) -> None:
