@@ -8,7 +8,8 @@ import asyncio
 import pickle
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar, cast
@@ -26,6 +27,7 @@ from pipeline.worker import MOST_IN_FLIGHT, Worker
 T = TypeVar("T")
 R = TypeVar("R")
 
+_ASKING_SECONDS = 5.0  # that workers have to say what they know, in the end
 _COOLING_SECONDS = 1.0  # before a worker that died is given work again
 _DEATHS_ALLOWED = 20  # a worker; beyond them something kills it, and retrying pays for nothing
 
@@ -51,6 +53,9 @@ class _Actor:
     async def stop(self) -> None:
         self._worker.stop(self._tasks)
 
+    async def unanswered(self) -> dict[int, int]:
+        return dict(self._worker.unanswered)
+
 
 _RemoteActor: Any = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(_Actor)
 
@@ -60,6 +65,7 @@ class RayEngine:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
+        self._unanswered: Mapping[int, int] = {}
 
     def embed(self, job: Job, requests: Iterable[Request]) -> Iterator[Outcome]:
         """Send every request, a bounded number at a time over all workers; outcomes come as they finish."""
@@ -68,7 +74,11 @@ class RayEngine:
         try:
             yield from fleet.run(iter(requests), most)
         finally:
-            fleet.end()
+            self._unanswered = fleet.end()
+
+    def unanswered(self) -> Mapping[int, int]:
+        """Tokens that may have been billed in vain when `embed` was ended early, by a request's number."""
+        return self._unanswered
 
     def map(self, step: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Apply a step to each item as a task; at most two a worker wait at a time."""
@@ -116,16 +126,32 @@ class _Fleet:
             if not self._flying:
                 time.sleep(0.05)  # every worker is resting
 
-    def end(self) -> None:
-        """Send nothing more, let what is on its way arrive in the spool, then end the workers."""
+    def end(self) -> Mapping[int, int]:
+        """Send nothing more, let what is on its way arrive in the spool, then end the workers.
+
+        Gives the tokens of what was not done that may have been billed in vain, by a request's number.
+        """
         for actor in self._actors:
             actor.stop.remote()
         if self._flying:
             ray.wait(list(self._flying), num_returns=len(self._flying), timeout=10)
+        unanswered = self._asked() if self._flying or self._again else {}
         for actor in self._actors:
             ray.kill(actor)
         if self._job.space.remote:
             ClusterQuota(quota_name(self._job.space, self._job.endpoint)).leave(self._job.run_id)
+        return unanswered
+
+    def _asked(self) -> Mapping[int, int]:
+        """What workers know of attempts without an answer, and the driver of workers that died with one."""
+        found = Counter[int]()
+        asked = [actor.unanswered.remote() for actor in self._actors]
+        for reference in ray.wait(asked, num_returns=len(asked), timeout=_ASKING_SECONDS)[0]:
+            with suppress(RayActorError):
+                found.update(ray.get(reference))
+        for request in (*(request for _, request in self._flying.values()), *self._again):
+            found[request.number] += self._lost[request.number] * request.tokens
+        return found
 
     def _fill(self, requests: Iterator[Request], most: int) -> bool:
         """Hand out requests while there is room; says whether none is left."""

@@ -1,7 +1,7 @@
 """The engine that works in this process: asyncio, with a bounded number of requests in flight."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
@@ -31,6 +31,7 @@ class InlineEngine:
     def __init__(self, office: Callable[[Job], Office] = lambda _: QuotaHere()) -> None:
         """An engine; `office` opens the quota of a job's endpoint, which is this process's own else."""
         self._office = office
+        self._unanswered: Mapping[int, int] = {}
 
     def embed(self, job: Job, requests: Iterable[Request]) -> Iterator[Outcome]:
         """Send every request, a bounded number at a time; outcomes come as they finish."""
@@ -53,6 +54,11 @@ class InlineEngine:
                         raise failures[0]
             finally:
                 runner.run(_stop(worker, flying))
+                self._unanswered = dict(worker.unanswered)
+
+    def unanswered(self) -> Mapping[int, int]:
+        """Tokens that may have been billed in vain when `embed` was ended early, by a request's number."""
+        return self._unanswered
 
     def map(self, step: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Apply a step to each item, one after another."""

@@ -1,6 +1,6 @@
 """The seams: what the stages ask for, and what others implement."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -111,6 +111,9 @@ class Engine(Protocol):
 
     def embed(self, job: Job, requests: Iterable[Request]) -> Iterator[Outcome]:
         """Send every request once and spool its vectors; outcomes come in any order."""
+
+    def unanswered(self) -> Mapping[int, int]:
+        """After `embed` was ended early: tokens that may have been billed in vain, by a request's number."""
 
     def map(self, step: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Apply a picklable step to each item; results come in the items' order."""

@@ -1,6 +1,6 @@
 """What a run has been billed, and may still be: the one place that lets a request go or keeps it back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -93,8 +93,8 @@ class Spending:
             self._trusted = self._trusted and outcome.tokens <= request.tokens
         return again
 
-    def close(self, find: Callable[[Sequence[str]], Outcome | None]) -> None:
-        """End the sending: what is in the spool was answered, and the rest may have been billed."""
+    def close(self, find: Callable[[Sequence[str]], Outcome | None], unanswered: Mapping[int, int]) -> None:
+        """End the sending: what `find` finds was answered, and of the rest so many tokens may be billed."""
         for request in list(self._flying.values()):
             if self.lane == "batch":  # whoever collects it is billed for it
                 self.settle(Outcome(request.number))
@@ -103,7 +103,7 @@ class Spending:
             self.settle(
                 replace(found, number=request.number, rejected=())
                 if found
-                else Outcome(request.number, unanswered=request.tokens)
+                else Outcome(request.number, unanswered=unanswered.get(request.number, 0))
             )
 
     def refuse(self, request: Request) -> OverBudget:

@@ -5,6 +5,7 @@ Every engine runs this code; it differs only in where.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import ParamSpec, TypeVar, cast
@@ -12,7 +13,7 @@ from typing import ParamSpec, TypeVar, cast
 from pipeline.concurrency import Window
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Attempted, Retrier
-from pipeline.errors import Rejected, RequestFailed, Throttled, Undone
+from pipeline.errors import ProviderRefused, Rejected, RequestFailed, Retryable, Throttled, Undone
 from pipeline.model import Job, Outcome, Request
 from pipeline.objects import Objects, is_remote
 from pipeline.ports import Embedded, Limiter, Provider
@@ -48,6 +49,8 @@ class Worker:
         self._spools_aside = spools_aside  # whether others go on while the spool is waited for
         self._sending: set[asyncio.Task[Outcome]] = set()  # those whose request is on its way
         self._stopped = False
+        # Tokens of attempts that may have been billed, by a request's number, until an outcome tells of them.
+        self.unanswered = Counter[int]()
 
     @classmethod
     def of(cls, job: Job, limiter: Limiter, most: int | None = None) -> "Worker":
@@ -79,7 +82,7 @@ class Worker:
         except Rejected as error:
             return await self._halve(request, str(error))
         except Undone as error:
-            return _undone(request, error)
+            return self._undone(request, error)
         return await self._finished(request, attempted)
 
     def stop(self, tasks: Iterable[asyncio.Task[Outcome]]) -> None:
@@ -106,9 +109,12 @@ class Worker:
         """Send a request whose turn it is."""
         task = cast("asyncio.Task[Outcome]", asyncio.current_task())
         self._sending.add(task)
+        self.unanswered[request.number] += request.tokens
         try:
             answer = await self._provider.embed(request.texts)
-        except RequestFailed as error:
+        except (RequestFailed, ProviderRefused) as error:
+            if not (isinstance(error, Retryable) and error.perhaps_billed):
+                self.unanswered[request.number] -= request.tokens
             if self._stopped:
                 raise asyncio.CancelledError from error
             if isinstance(error, Throttled):
@@ -130,10 +136,11 @@ class Worker:
             requests=1,
             retries=attempted.retries,
             paid_again=attempted.perhaps_billed * len(request.texts),
-            unanswered=attempted.perhaps_billed * request.tokens,
+            unanswered=self.unanswered[request.number] - request.tokens,
         )
         vectors = attempted.answer.vectors
         name = await self._spooling(self._spool.put, request.hashes, vectors, outcome)
+        del self.unanswered[request.number]
         return replace(outcome, spooled=(name,))
 
     async def _spooling(self, step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -144,7 +151,8 @@ class Worker:
 
     async def _halve(self, request: Request, reason: str) -> Outcome:
         if len(request.texts) == 1:
-            return Outcome(request.number, rejected=((request.hashes[0], reason),))
+            lost = self.unanswered.pop(request.number, 0)
+            return Outcome(request.number, unanswered=lost, rejected=((request.hashes[0], reason),))
         middle = len(request.texts) // 2
         outcome = Outcome(request.number)
         for part in (slice(None, middle), slice(middle, None)):
@@ -153,13 +161,12 @@ class Worker:
             outcome += await self.embed(Request(request.number, texts, hashes, tokens, request.attempts))
         return outcome
 
-
-def _undone(request: Request, error: Undone) -> Outcome:
-    return Outcome(
-        request.number,
-        retries=error.retries,
-        paid_again=error.perhaps_billed * len(request.texts),
-        unanswered=error.perhaps_billed * request.tokens,
-        undone=request.hashes,
-        reason=str(error),
-    )
+    def _undone(self, request: Request, error: Undone) -> Outcome:
+        return Outcome(
+            request.number,
+            retries=error.retries,
+            paid_again=error.perhaps_billed * len(request.texts),
+            unanswered=self.unanswered.pop(request.number, 0),
+            undone=request.hashes,
+            reason=str(error),
+        )

@@ -7,7 +7,7 @@ run that needs their texts collects them.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -76,6 +76,10 @@ class BatchLane:
             finally:
                 RUNNING.discard(job.run_id)
                 runner.run(provider.close())
+
+    def unanswered(self) -> Mapping[int, int]:
+        """What the ordinary lane may have been billed in vain: a batch is billed for what it brings."""
+        return self._ordinary.unanswered()
 
     def map(self, step: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Apply a step to each item, where the other engine does."""

@@ -82,7 +82,7 @@ def _sent(
             if waiting.gone == gone:
                 raise spending.refuse(first)
     finally:
-        spending.close(spool.find)
+        spending.close(spool.find, engine.unanswered())
         context.note_spending()
         spool.drain(cache, spool.names())
         cache.compact()

@@ -95,13 +95,13 @@ def test_once_a_bill_is_higher_than_the_count_no_count_is_trusted() -> None:
     assert "bills more tokens than the plan has counted" in str(spending.refuse(first))
 
 
-def test_what_is_on_its_way_when_a_run_is_stopped_is_taken_from_the_spool_or_counts_as_unanswered() -> None:
+def test_what_is_on_its_way_when_a_run_is_stopped_is_in_the_spool_or_counts_as_unanswered() -> None:
     spending = _spending()
-    requests = [_request(number, f"text {number}") for number in range(2)]
+    requests = [_request(number, f"text {number}") for number in range(3)]
     for one in requests:
         spending.grant(one)
     spooled = {requests[0].hashes: replace(_answer(requests[0]), spooled=("a file",))}
-    spending.close(lambda hashes: spooled.get(tuple(hashes)))
+    spending.close(lambda hashes: spooled.get(tuple(hashes)), {1: 2})  # and the last was never sent
     assert (spending.total.texts, spending.total.tokens, spending.total.unanswered) == (1, 2, 2)
     assert spending.flying == 0
 
