@@ -107,12 +107,19 @@ def _verdict(seconds: dict[str, list[float]], ours: str, peer: str, most: float)
 
 
 def staged(
-    url: str, texts: Sequence[str], folder: Path, tokens: Sequence[int] | None = None, **budget: Any
+    url: str,
+    texts: Sequence[str],
+    folder: Path,
+    tokens: Sequence[int] | None = None,
+    *,
+    space: Space = _SPACE,
+    place: int = 0,
+    **budget: Any,
 ) -> tuple[Context, Plan]:
-    """A run with these texts staged, as its embed stage finds it."""
+    """A run with these texts staged behind those of lower places, as its embed stage finds it."""
     reached = Endpoint(base_url=url, api_key=Secret("sk-none"), **budget)
     source = SourceSpec("files", ".")
-    job = Job("run", str(folder / "store"), "table", source, SplitterSpec(), _SPACE, reached)
+    job = Job("run", str(folder / "store"), "table", source, SplitterSpec(), space, reached)
     context, sizes = begin(job), tokens or [8] * len(texts)
     context.staging.write_json("listed", {"documents": 1})
     for first in range(0, len(texts), 8192):
@@ -122,7 +129,7 @@ def staged(
             "tokens": sizes[first : first + 8192],
             "text": some,
         }
-        context.staging.write_table(f"{TEXTS}/{first:09d}", pa.table(columns).cast(schema.TEXTS))
+        context.staging.write_table(f"{TEXTS}/{place + first:09d}", pa.table(columns).cast(schema.TEXTS))
     requests = -(-len(texts) // _BATCH)
     counts = (DocumentCounts(), ChunkCounts())
     return context, Plan(*counts, len(texts), sum(sizes), requests, 0, 0.0, None, over_budget=False)

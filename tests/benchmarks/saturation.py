@@ -2,9 +2,10 @@
 
     uv run --group benchmarks python -m tests.benchmarks.saturation [--seconds N] [--only WORD]
 
-The metered endpoint permits 600,000 tokens and 3,000 requests a minute. Each contender sends short texts from
-a process of its own until it is stopped; what counts is what was billed from the tenth second on. Ours are four
-Ray workers, also with their count of tokens 15 % off in either direction; peers as their documentation shows.
+The metered endpoint permits 600,000 tokens and 3,000 requests a minute. Each contender sends short texts
+from a process of its own until it is stopped; what counts is what was billed from the tenth second on. Ours
+are four Ray workers, also with their count of tokens 15 % off in either direction; peers are as their
+documentation shows.
 """
 
 import argparse
