@@ -52,5 +52,5 @@ def test_a_bound_of_tokens_is_of_tokens_on_any_lane() -> None:
 def test_what_is_left_under_way_is_billed_to_the_run_that_collects_it() -> None:
     spending = _spending(50)
     assert spending.grant(request(0, ["x"]))
-    spending.close(lambda hashes: Outcome(0, texts=1, tokens=9, batch_tokens=9))
+    spending.close(lambda hashes: Outcome(0, texts=1, tokens=9, batch_tokens=9), {})
     assert (spending.tokens, spending.flying) == (0, 0)
