@@ -126,3 +126,12 @@ def right(found: dict[str, Any], requests: Iterable[Request]) -> bool:
     return found.keys() == expected.keys() and all(
         np.allclose(found[one], expected[one], atol=1e-6) for one in expected
     )
+
+
+def totals(outcomes: list[Outcome]) -> tuple[int, int, int]:
+    """Texts, tokens, and tokens by batch."""
+    return (
+        sum(outcome.texts for outcome in outcomes),
+        sum(outcome.tokens for outcome in outcomes),
+        sum(outcome.batch_tokens for outcome in outcomes),
+    )

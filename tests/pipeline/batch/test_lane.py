@@ -1,28 +1,15 @@
 """What is sent by batch comes back whole, at half the price, once, whatever happens on the way."""
 
-import logging
-from collections.abc import Generator
 from itertools import islice, pairwise
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from pipeline.batch.files import Bounds
-from pipeline.batch.tickets import NOBODY
 from pipeline.errors import InputError, ProviderRefused
 from pipeline.model import WAITING, Outcome
 from tests.endpoint import Calls, Faults
-from tests.pipeline.batch.service import Service, request, right, service, some
-
-
-def _totals(outcomes: list[Outcome]) -> tuple[int, int, int]:
-    """Texts, tokens, and tokens by batch."""
-    return (
-        sum(outcome.texts for outcome in outcomes),
-        sum(outcome.tokens for outcome in outcomes),
-        sum(outcome.batch_tokens for outcome in outcomes),
-    )
-
+from tests.pipeline.batch.service import request, right, service, some, totals
 
 # ---- all goes well
 
@@ -34,7 +21,7 @@ def test_each_request_has_one_outcome_and_each_text_its_vector_at_half_the_price
         bill = made.endpoint.ledger
         assert right(made.vectors(), requests)
         assert sorted(outcome.number for outcome in outcomes) == [0, 1, 2, 3, 4]
-        assert _totals(outcomes) == (10, bill.tokens_billed, bill.batch_tokens_billed)
+        assert totals(outcomes) == (10, bill.tokens_billed, bill.batch_tokens_billed)
         assert bill.tokens_billed == bill.batch_tokens_billed == sum(one.tokens for one in requests)
         assert (len(made.endpoint.batches.made), made.orders()) == (1, [])
         [batch] = made.endpoint.batches.made.values()
@@ -118,7 +105,7 @@ def test_lines_with_errors_are_undone_and_what_may_have_been_billed_is_said(stor
         assert "not finite" in outcomes[2].reason
         assert made.orders() == []
         again = made.embed(requests[:5])
-        assert _totals(again)[0] == 5
+        assert totals(again)[0] == 5
         assert right(made.vectors(), requests)
     # The three that were spoiled, and the one that was lost.
     assert len(made.endpoint.ledger.billed_more_than_once()) == 4
@@ -149,7 +136,7 @@ def test_a_poisonous_text_is_found_over_the_ordinary_lane_and_the_rest_of_its_re
         assert (guilty, outcomes[2].texts) == (requests[2].hashes[0], 2)
         assert "rejects the input (400)" in reason
         bill = made.endpoint.ledger
-        assert _totals(list(outcomes.values())) == (6, bill.tokens_billed, bill.batch_tokens_billed)
+        assert totals(list(outcomes.values())) == (6, bill.tokens_billed, bill.batch_tokens_billed)
         assert 0 < bill.batch_tokens_billed < bill.tokens_billed
         innocent = [*requests[:2], request(2, requests[2].texts[1:])]
         assert right(made.vectors(), innocent)
@@ -236,172 +223,3 @@ def test_the_key_is_in_no_message_and_in_no_file_of_the_store(store: str, tmp_pa
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if b"sk-test" in path.read_bytes()]
-
-
-# ---- a run ends, and the next one goes on
-
-
-class _Killed(BaseException):
-    """The process is gone."""
-
-
-def _killed_at(made: Service, requests: Any, method: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send requests in a run that dies when it calls a method of some class."""
-    kind, name, times = method
-    left = [times]
-    original = getattr(kind, name)
-
-    def die(*args: Any, **kwargs: Any) -> Any:
-        left[0] -= 1
-        if left[0] < 0:
-            raise _Killed
-        return original(*args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(kind, name, die)
-        with pytest.raises(_Killed):
-            made.embed(requests, run_id="killed")
-
-
-def _moments() -> list[tuple[Any, str, int]]:
-    from pipeline.batch.orders import Orders
-    from pipeline.embedding.batch import BatchProvider
-    from pipeline.spool import Spool
-
-    return [
-        (Orders, "write", 0),
-        (BatchProvider, "upload", 0),  # the intent is kept
-        (Orders, "save", 1),  # the file is uploaded
-        (BatchProvider, "create", 0),  # between the intent to create and creating
-        (Orders, "save", 2),  # between creating and keeping what was created
-        (BatchProvider, "poll", 0),
-        (BatchProvider, "poll", 3),
-        (BatchProvider, "fetch", 0),
-        (Spool, "put", 2),  # while collecting
-        (Orders, "close", 0),  # all is collected
-        (BatchProvider, "discard", 0),
-    ]
-
-
-@pytest.mark.parametrize("moment", _moments(), ids=lambda one: f"{one[0].__name__}.{one[1]} {one[2]}")
-def test_a_run_killed_at_any_moment_is_gone_on_with_by_another_and_nothing_is_billed_twice(
-    store: str, moment: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    requests = some(4)
-    with service(store) as made:
-        _killed_at(made, requests, moment, monkeypatch)
-        if moment[1:] == ("discard", 0):  # then nothing is left to be done
-            assert right(made.vectors(), requests)
-        else:
-            outcomes = made.embed(requests, run_id="next")
-            assert _totals(outcomes)[0] == 8
-            assert sorted(outcome.number for outcome in outcomes) == [0, 1, 2, 3]
-        assert right(made.vectors(), requests)
-        assert made.orders() == []
-        assert made.endpoint.ledger.billed_more_than_once() == {}
-        assert sum(batch.status == "completed" for batch in made.endpoint.batches.made.values()) == 1
-
-
-def test_a_run_that_needs_other_texts_too_orders_only_those_and_waits_for_both(store: str) -> None:
-    old, new = some(4), [request(7, ["新しい文", "text 1 0 文章1の0"]), request(8, ["another"])]
-    with service(store) as made:
-        made.interrupted(old)
-        outcomes = made.embed([old[0], *new], run_id="next")
-        bill = made.endpoint.ledger
-        assert {one.number: one.texts for one in outcomes} == {0: 2, 7: 2, 8: 1, NOBODY: 0}
-        # What the first run has ordered is billed to the one that collects it, needed or not.
-        assert _totals(outcomes)[1:] == (bill.tokens_billed, bill.tokens_billed)
-    assert made.endpoint.ledger.billed_more_than_once() == {}
-
-
-def test_what_an_adopted_batch_did_not_do_is_undone_for_the_request_that_needs_it(store: str) -> None:
-    old = some(3)
-    with service(store, lines=Faults(["server_error"])) as made:
-        made.interrupted(old)
-        regrouped = [request(5, [*old[0].texts[:1], *old[1].texts]), request(6, ["new"])]
-        outcomes = {one.number: one for one in made.embed(regrouped, run_id="next")}
-        assert outcomes[5].undone == old[0].hashes[:1]
-        assert (outcomes[5].texts, outcomes[6].texts) == (2, 1)
-
-
-def test_a_run_that_is_ended_says_that_its_batches_go_on(store: str, caplog: Any) -> None:
-    with service(store) as made:
-        with caplog.at_level(logging.WARNING):
-            made.interrupted(some(2))
-        assert "under way with the provider: 1" in caplog.text
-        assert [batch.status for batch in made.endpoint.batches.made.values()] == ["validating"]
-
-
-def test_an_order_of_another_endpoint_is_left_alone(store: str) -> None:
-    with service(store) as first:
-        first.interrupted(some(2))
-    with service(store) as second:
-        second.embed(some(2))
-        assert (len(second.endpoint.batches.made), second.orders()) == (1, [])
-
-
-def test_a_batch_that_the_endpoint_does_not_know_is_not_waited_for(store: str) -> None:
-    requests = some(2)
-    with service(store) as made:
-        made.interrupted(requests)
-        made.endpoint.batches.made.clear()
-        lane = made.lane()
-        first = [one for one in lane.embed(made.job("next"), requests) if one is not WAITING]
-        assert all(one.undone for one in first)
-        second = [one for one in lane.embed(made.job("next"), requests) if one is not WAITING]
-        assert _totals(second)[0] == 4
-
-
-def test_the_ordinary_lane_collects_batches_that_have_ended_and_waits_for_none(store: str) -> None:
-    ended, going, fresh = some(6)[:2], some(6)[2:4], some(6)[4:]
-    with service(store) as made:
-        made.interrupted(ended)
-        made.interrupted(going, "second")
-        [*_, last] = made.endpoint.batches.made.values()
-        last.created += 1000.0  # it goes more slowly than the first
-        made.time.now += 100
-        outcomes = made.embed([ended[1], going[0], *fresh], "third", lane="ordinary")
-        assert {one.number: one.texts for one in outcomes} == {NOBODY: 0, 1: 2, 2: 2, 4: 2, 5: 2}
-        bill = made.endpoint.ledger
-        assert _totals(outcomes)[1:] == (bill.tokens_billed, bill.batch_tokens_billed)
-        assert bill.billed_more_than_once() == {}  # what is under way is not billed yet
-        assert [order.batch_id for order in made.orders()] == ["batch_000002"]
-        assert right(made.vectors(), [*ended, going[0], *fresh])
-
-
-def test_two_runs_at_once_share_a_batch_and_each_gets_its_texts(store: str) -> None:
-    requests = some(3)
-    with service(store) as made:
-        first = made.lane().embed(made.job("first"), requests)
-        assert next(first) is WAITING
-        second = made.lane().embed(made.job("second"), [*requests[1:], request(9, ["new"])])
-        assert next(second) is WAITING
-        both = [[one for one in running if one is not WAITING] for running in (first, second)]
-        assert [sum(one.texts for one in outcomes) for outcomes in both] == [6, 5]
-    assert made.endpoint.ledger.billed_more_than_once() == {}
-
-
-def test_a_run_stopped_while_it_collects_and_the_next_one_report_what_was_billed_together(
-    store: str,
-) -> None:
-    requests = some(4)
-    with service(store) as made:
-        running = cast("Generator[Outcome, None, None]", made.lane().embed(made.job("first"), requests))
-        outcomes = [next(one for one in running if one is not WAITING)]
-        running.close()
-        outcomes += made.embed(requests, run_id="next")
-        assert sum(one.texts for one in outcomes) == 8 + 2
-        assert _totals(outcomes)[1:] == (made.endpoint.ledger.tokens_billed,) * 2
-    assert made.endpoint.ledger.billed_more_than_once() == {}
-
-
-@pytest.mark.parametrize("end", ["cancelled", "failed"])
-def test_a_batch_of_an_earlier_run_that_came_to_nothing_is_ordered_anew(store: str, end: str) -> None:
-    requests = some(2)
-    with service(store) as made:
-        made.interrupted(requests)
-        [batch] = made.endpoint.batches.made.values()
-        batch.become(end, made.time.now)
-        undone = made.embed(requests, run_id="next")
-        assert all(one.undone for one in undone)
-        assert _totals(made.embed(requests, run_id="next"))[0] == 4
