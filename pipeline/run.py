@@ -19,6 +19,7 @@ from pipeline.prices import usd
 from pipeline.spending import Spending
 from pipeline.spool import Spool
 from pipeline.stages.assemble import assemble
+from pipeline.stages.claim import overtaken
 from pipeline.stages.clear import clear
 from pipeline.stages.context import Context
 from pipeline.stages.diff import diff, list_documents
@@ -171,6 +172,8 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Sp
     with _Engine(engines) as engine:
         if context.job.splitter.kind == "semantic":
             known = _embed_sentences(context, documents, engine, runner, spent)
+            if overtaken(context):
+                return None
         with spent.on("split"):
             documents = runner(split, context, documents)
         with spent.on("plan"):
@@ -178,6 +181,8 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Sp
         _check_budget(planned, spent.bill)
         idle = _nothing_to_do(context)
         rows = 0 if idle else _prepare(context, planned, engine, runner, spent)
+        if rows is None:
+            return None
     published = None
     # Where every staged chunk is a dead letter and none takes another's place, nothing has changed.
     if (
@@ -258,14 +263,19 @@ def _check_budget(planned: Plan, bill: Spending) -> None:
     )
 
 
-def _prepare(context: Context, planned: Plan, engine: _Engine, runner: Runner, spent: _Spent) -> int:
-    """Embed, and stage what can be published; gives the number of rows staged."""
+def _prepare(context: Context, planned: Plan, engine: _Engine, runner: Runner, spent: _Spent) -> int | None:
+    """Embed, and stage what can be published; gives the number of rows staged.
+
+    None where other runs were sending some of the texts: what they have come to has to be looked up.
+    """
     if planned.texts:
         context.check_time()
     with spent.on("embed"):
         opened = engine(planned.texts)
         if planned.texts:
             runner(embed, context, planned, opened)
+            if overtaken(context):
+                return None
     with spent.on("assemble"):
         rows = runner(assemble, context, opened)
         runner(validate, context)

@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from pipeline.model import WAITING, Amount, DeadLetter, Outcome, Plan, Request
 from pipeline.pace import Pace, seconds_left
 from pipeline.ports import Advance, Engine, Sending
 from pipeline.spool import Spool
+from pipeline.stages.claim import claimed
 from pipeline.stages.context import Context
 from pipeline.stages.plan import SENTENCE_TEXTS, TEXTS
 from pipeline.stages.split import CHUNKS
@@ -54,13 +55,23 @@ def embed_sentences(context: Context, plan: Plan, engine: Engine) -> Outcome:
 def _sent(
     context: Context, engine: Engine, name: str, amount: Amount, lane: str, stage: str = "embed"
 ) -> Outcome:
-    """Send the staged texts of one round, and take their vectors into the cache.
+    """Send the staged texts of one round but for what other runs are sending; see `claimed`."""
+    with claimed(context, name, lane) as turn:
+        texts = _Texts(context, name, turn.left_out)
+        amount = texts.amount() if turn.left_out else amount
+        return _sent_and_kept(context, engine, texts, amount, lane, stage)
+
+
+def _sent_and_kept(
+    context: Context, engine: Engine, texts: "_Texts", amount: Amount, lane: str, stage: str
+) -> Outcome:
+    """Send texts, and take their vectors into the cache.
 
     Raises OverBudget before a request that could pass the budget, and OutOfTime.
     """
     spool, cache = Spool(context.store, context.job.space), VectorCache(context.store, context.job.space)
     spending, total, finished = context.spending, Outcome(0), list[str]()
-    waiting = _Waiting(pack(_texts(context, name), limits(context.job.space), context.job.endpoint))
+    waiting = _Waiting(pack(texts, limits(context.job.space), context.job.endpoint))
     job = replace(context.job, endpoint=replace(context.job.endpoint, lane=lane))
     meter = _Meter(context, stage, amount)
     try:
@@ -180,10 +191,25 @@ class _Meter:
         self._context.progress(Advance(self._stage, done, amount.texts, sending))
 
 
-def _texts(context: Context, name: str) -> Iterator[Text]:
-    for shard in read_shards(context.staging, name):
-        columns: list[list[Any]] = [shard[name].to_pylist() for name in Text._fields]
-        yield from map(Text, *columns)
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The staged texts of one round, without those that others send."""
+
+    context: Context
+    name: str
+    left_out: frozenset[str]
+
+    def __iter__(self) -> Iterator[Text]:
+        for shard in read_shards(self.context.staging, self.name):
+            columns: list[list[Any]] = [shard[name].to_pylist() for name in Text._fields]
+            texts = map(Text, *columns)
+            yield from (text for text in texts if text.text_hash not in self.left_out)
+
+    def amount(self) -> Amount:
+        """What they come to."""
+        sizes = [text._replace(text="") for text in self]
+        requests = pack(sizes, limits(self.context.job.space), self.context.job.endpoint)
+        return Amount(len(sizes), sum(text.tokens for text in sizes), sum(1 for _ in requests))
 
 
 def _letters(context: Context, rejected: dict[str, str]) -> Iterator[DeadLetter]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 TEXTS = "texts"
 SENTENCE_TEXTS = "sentence-texts"
+LOOKED_UP = "looked-up"  # the version of the cache that was looked into
 
 _DISTINCT = """
 create temp table staged as select * from batches;
@@ -139,6 +140,7 @@ def _known(context: Context) -> dict[str, Any]:
     spool = Spool(context.store, job.space)
     spooled = _hashes(rows for _, rows in spool.rows(spool.names()))
     cached = VectorCache(context.store, job.space).open()
+    context.staging.write_json(LOOKED_UP, {"version": cached.version if cached else None})
     live = context.live
     held = open_version(context.store, job.table, live) if live else schema.STAGED.empty_table()
     return {"cached": _hashes([]) if cached is None else cached, "held": held, "spooled": spooled}
