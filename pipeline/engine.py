@@ -53,6 +53,9 @@ class InlineEngine:
                     if failures and failures[0]:
                         raise failures[0]
             finally:
+                # A Ctrl-C inside a task can leave the loop with a stop to come, which would end what is next.
+                with suppress(RuntimeError):
+                    runner.run(asyncio.sleep(0))
                 runner.run(_stop(worker, flying))
                 self._unanswered = dict(worker.unanswered)
 
