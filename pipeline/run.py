@@ -303,9 +303,9 @@ def _embedding(job: Job, outcome: Outcome, hits: int) -> dict[str, Any]:
         "space": job.space.name,
         "texts": outcome.texts,
         "tokens": outcome.tokens,
-        "batch_tokens": outcome.batch_tokens,
         "requests": outcome.requests,
         "cache_hits": hits,
         "retries": outcome.retries,
         "paid_again": outcome.paid_again,
+        **({"batch_tokens": outcome.batch_tokens} if outcome.batch_tokens else {}),
     }
