@@ -17,6 +17,7 @@ from pipeline.analysis.boundaries import Page
 from pipeline.analysis.labelled import Exam, Labelled
 from pipeline.analysis.splitters import Tally
 from pipeline.errors import InputError, UsageError
+from pipeline.local_models import identified
 from pipeline.model import DeadLetter, Document, Listed, SourceSpec, Space, SplitterSpec
 from pipeline.ports import Advance
 from pipeline.sources import open_source
@@ -57,7 +58,7 @@ def compare(
 ) -> None:
     """Cut documents with several splitters, and show what tells those apart."""
     declared = config.pipelines.get(name)
-    space = space or (declared and declared.embedding.space()) or DEFAULT_SPACE
+    space = space or identified((declared and declared.embedding.space()) or DEFAULT_SPACE)
     usual = declared.splitter.model_dump(exclude_none=True) if declared and declared.splitter else {}
     cuts = cuts_of(_named(side.compare or ""), cut)
     labelled = _labelled(side)

@@ -97,6 +97,12 @@ class Run:
         str | None, Option(help="How long embedding may take: hours, or such as 36h or 2d.")
     ] = None
     enqueued_tokens: Annotated[int | None, Option(help="Tokens in batches at once.")] = None
+    pooling: Annotated[
+        str | None, Option(help="onnx: mean, cls, last or none, if the model's folder does not say.")
+    ] = None
+    matryoshka: Annotated[
+        bool | None, Option("--matryoshka", help="Cut the model's vectors to fewer dimensions.")
+    ] = None
     workers: Annotated[int | None, Option(help="Ray workers.")] = None
     engine: Annotated[str | None, Option(help="auto, inline or ray.")] = None
     budget_usd: Annotated[float | None, Option(help="US dollars the run may spend.")] = None

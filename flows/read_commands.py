@@ -10,6 +10,8 @@ from flows.options import Access, Common, Cut, Rows, Side, spread
 from flows.request import load, option_of
 from infra.config import DEFAULT_SPACE, EmbeddingConfig
 from pipeline.errors import InputError, UsageError
+from pipeline.local_models import identified
+from pipeline.model import Space
 from pipeline.objects import Objects
 
 _Table = Annotated[str, typer.Argument(help="The table.")]
@@ -33,7 +35,7 @@ def search(
 ) -> None:
     """Find chunks for a query."""
     from infra.wiring import make_endpoint
-    from pipeline.model import Endpoint, Space
+    from pipeline.model import Endpoint
     from pipeline.search.find import search as find
     from pipeline.store.log import Log
 
@@ -46,7 +48,9 @@ def search(
     declared = (form.embedding for form in config.pipelines.values() if form.table == name)
     form = EmbeddingConfig(**{**next(declared, EmbeddingConfig()).model_dump(), **given})
     endpoint = Endpoint() if mode == "text" else make_endpoint(form, own)
-    asked = Space.parse(access.embedding) if access.embedding else None
+    asked = identified(Space.parse(access.embedding)) if access.embedding else None
+    if asked is None and mode != "text":
+        asked = _where_its_model_is(form, own)
     found = find(
         store, name, query, endpoint=endpoint, space=asked, mode=mode, top_k=top_k, where=where, at=at
     )
@@ -178,6 +182,15 @@ def rollback(
         render.json_document({"table": table, **asdict(entry)})
     else:
         render.out.print(f"version {entry.version} of {table} is live, with the content of version {version}")
+
+
+def _where_its_model_is(form: EmbeddingConfig, own: Space) -> Space | None:
+    """A table's space, its model where the pipeline says that it lies by now; None where it says nothing."""
+    named = form.space()
+    if named is None or (named.provider, own.remote) != (own.provider, False):
+        return None
+    found = identified(named)
+    return found if found == own else None
 
 
 def _store(common: Common) -> Objects:

@@ -27,7 +27,7 @@ _PLACES = {
         name: name
         for name in (
             *("base_url", "api_key_env", "rpm", "tpm", "max_in_flight", "batch_inputs", "price"),
-            *("lane", "deadline", "enqueued_tokens"),
+            *("lane", "deadline", "enqueued_tokens", "pooling", "matryoshka"),
         )
     },
     "budget": {"usd": "budget_usd", "tokens": "budget_tokens", "failures": "budget_failures"},

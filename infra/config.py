@@ -216,13 +216,21 @@ class SplitterConfig(_Form):
 class EmbeddingConfig(_Form):
     """The embedding space, and how its endpoint is used."""
 
-    provider: Literal["local", "openai"] | None = Field(
+    provider: Literal["local", "onnx", "openai", "sentence-transformers"] | None = Field(
         None, title="Provider", description=f"None: the table's own, or {DEFAULT_SPACE.name}"
     )
     model: str | None = Field(None, title="Model")
     dimensions: int | None = Field(None, ge=1, title="Dimensions")
     document_prefix: str = Field("", title="Prefix of documents", description="As e5 models want it")
     query_prefix: str = Field("", title="Prefix of queries")
+    pooling: Literal["mean", "cls", "last", "none"] | None = Field(
+        None,
+        title="From tokens' vectors to a text's",
+        description="onnx: where the model's folder says nothing",
+    )
+    matryoshka: bool = Field(
+        False, title="Cut vectors", description="To the dimensions named, fewer than the model's own"
+    )
     base_url: str | None = Field(
         None, title="Endpoint", description="Any server that speaks OpenAI's protocol"
     )
@@ -284,7 +292,15 @@ class EmbeddingConfig(_Form):
         """The space that the form names; None where it leaves that open."""
         if self.provider is None or self.model is None or self.dimensions is None:
             return None
-        return Space(self.provider, self.model, self.dimensions, self.document_prefix, self.query_prefix)
+        return Space(
+            self.provider,
+            self.model,
+            self.dimensions,
+            self.document_prefix,
+            self.query_prefix,
+            pooling=self.pooling or "",
+            matryoshka=self.matryoshka,
+        )
 
 
 class BudgetConfig(_Form):

@@ -69,6 +69,9 @@ class RayEngine:
 
     def embed(self, job: Job, requests: Iterable[Request]) -> Iterator[Outcome]:
         """Send every request, a bounded number at a time over all workers; outcomes come as they finish."""
+        if not job.space.remote:  # a worker has a core; the next request waits beside it
+            endpoint = replace(job.endpoint, threads=1, max_in_flight=2 * self._workers)
+            job = replace(job, endpoint=endpoint)
         most = job.endpoint.max_in_flight or MOST_IN_FLIGHT * self._workers
         fleet = _Fleet(job, self._workers, -(-most // self._workers))
         try:

@@ -12,8 +12,9 @@ from types import MappingProxyType
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from infra.config import Config
+from infra.config import Config, EmbeddingConfig
 from pipeline.errors import InputError, StoreRefused
+from pipeline.local_models import NEEDS
 from pipeline.model import Secret
 
 _FILE = "vecmill.toml"
@@ -144,12 +145,23 @@ def _problem(details: ErrorDetails, names: Mapping[str, str]) -> str:
 def _anchored(config: Config, folder: Path) -> Config:
     pipelines = {
         name: pipeline.model_copy(
-            update={"source": pipeline.source.model_copy(update={"uri": _at(folder, pipeline.source.uri)})}
+            update={
+                "source": pipeline.source.model_copy(update={"uri": _at(folder, pipeline.source.uri)}),
+                "embedding": _with_model(folder, pipeline.embedding),
+            }
         )
         for name, pipeline in config.pipelines.items()
     }
     store = config.store.model_copy(update={"uri": _at(folder, config.store.uri)})
     return config.model_copy(update={"store": store, "pipelines": pipelines})
+
+
+def _with_model(folder: Path, embedding: EmbeddingConfig) -> EmbeddingConfig:
+    """A form whose model is where the file says, if it is a folder: it can also be a name in a cache."""
+    here = _at(folder, embedding.model or "")
+    if embedding.provider not in NEEDS or not Path(here).exists():
+        return embedding
+    return embedding.model_copy(update={"model": here})
 
 
 def _at(folder: Path, uri: str) -> str:

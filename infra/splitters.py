@@ -8,6 +8,7 @@ import numpy as np
 from infra.config import DEFAULT_SPACE
 from pipeline.embedding import connect, limits
 from pipeline.errors import Rejected, UsageError
+from pipeline.local_models import identified
 from pipeline.model import Endpoint, Space, SplitterSpec
 from pipeline.ports import Provider, Splitter, Vectors
 from pipeline.splitting import make
@@ -17,7 +18,7 @@ from pipeline.tokens import counter_for
 
 def named_space(name: str) -> Space:
     """The space of a name; raises InputError where there is no such space."""
-    space = Space.parse(name)
+    space = identified(Space.parse(name))
     limits(space)
     if space.provider == "local":
         connect(space, Endpoint())
@@ -40,7 +41,7 @@ def make_embed(space: Space, purpose: str) -> Embed:
 
     Raises UsageError for another, naming the purpose.
     """
-    if space.provider != "local":
+    if space.remote:
         raise UsageError(
             f"{purpose} needs vectors, and those of {space.name} must be paid for. vecmill ingest pays for "
             f"each once, within a budget; here, name a local space, such as {DEFAULT_SPACE.name}"

@@ -13,13 +13,14 @@ from pipeline.batch.orders import Orders
 from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
+from pipeline.local_models import identified
 from pipeline.model import Budget, Endpoint, Job, Price, SourceSpec, Space
 from pipeline.objects import Objects, resolved
 from pipeline.ports import Engine, EngineFactory
 from pipeline.quota.machine import MachineQuota, quota_name
 from pipeline.store.log import Entry, Log
 
-# From this many texts on, a local model on many cores repays the seconds that Ray takes to start.
+# From this many texts on, the embedded model on many cores repays the seconds that Ray takes to start.
 _LARGE = 200_000
 _MANY_CORES = 4
 
@@ -32,7 +33,8 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
     live = _live(store, pipeline.table)
     usual = SplitterConfig(kind="recursive" if pipeline.source.kind == "rows" else "markdown")
     own = live.specs() if live else (DEFAULT_SPACE, usual.spec())
-    space = pipeline.embedding.space() or own[0]
+    named = pipeline.embedding.space()
+    space = identified(named) if named else own[0]
     splitter = pipeline.splitter.spec() if pipeline.splitter else own[1]
     return Job(
         run_id=ids.new_run_id(),
@@ -78,7 +80,7 @@ def _own_price(pipeline: PipelineConfig, space: Space) -> Price | None:
 
 def make_endpoint(embedding: EmbeddingConfig, space: Space, *, pays: bool = True) -> Endpoint:
     """How a space's provider is reached; the key comes from the environment and goes nowhere else."""
-    remote = space.provider == "openai"
+    remote = space.remote
     named = embedding.base_url or read_environment().openai_base_url
     key = read_secret(embedding.api_key_env) if remote else None
     cores = os.cpu_count() or 1
@@ -112,8 +114,9 @@ def make_engines(kind: str, job: Job, workers: int | None) -> EngineFactory:
         return _with_batches(ordinary) if by_batch else ordinary
 
     def open_ordinary(texts: int) -> AbstractContextManager[Engine]:
-        cpu_bound = job.space.provider == "local"
-        large = cpu_bound and texts >= _LARGE and (os.cpu_count() or 1) >= _MANY_CORES
+        # Models in folders use all cores of this machine in one process.
+        one_core = job.space.provider == "local"
+        large = one_core and texts >= _LARGE and (os.cpu_count() or 1) >= _MANY_CORES
         if kind == "ray" or (kind == "auto" and texts and (address or large)):
             from infra.ray_cluster import open_ray
 

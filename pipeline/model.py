@@ -66,6 +66,13 @@ class DeadLetter:
         return ids.digest(self.doc_id, self.uri, self.stage, self.text_hash)
 
 
+HERE = ("local", "onnx", "sentence-transformers")
+"""The providers that are models on this machine."""
+
+POOLINGS = ("mean", "cls", "last", "none")
+"""How the vectors of tokens become that of a text; "none": the model has done it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Space:
     """An embedding space: everything that makes two vectors comparable."""
@@ -76,6 +83,10 @@ class Space:
     document_prefix: str = ""
     query_prefix: str = ""
     normalised: bool = True
+    pooling: str = ""  # onnx: one of POOLINGS; "" where the graph does it
+    matryoshka: bool = False  # whether the model's vectors are cut to fewer dimensions
+    weights: str = ""  # a hash of what is in a model's folder: another model has another space
+    folder: str = field(default="", compare=False)  # where the model is on this machine
 
     @property
     def name(self) -> str:
@@ -85,12 +96,12 @@ class Space:
     @property
     def remote(self) -> bool:
         """Whether texts are sent to an endpoint, which limits and bills."""
-        return self.provider == "openai"
+        return self.provider not in HERE
 
     @property
     def fingerprint(self) -> str:
-        """Names the space: vectors of two fingerprints are never compared."""
-        return ids.fingerprint(asdict(self))
+        """Names the space, wherever its model lies: vectors of two fingerprints are never compared."""
+        return ids.fingerprint({name: value for name, value in asdict(self).items() if name != "folder"})
 
     @classmethod
     def parse(cls, name: str) -> "Space":
@@ -256,13 +267,14 @@ class Endpoint:
     lane: str = "ordinary"  # "ordinary", "batch" (half the price, within a day), or "auto": by the deadline
     deadline: float | None = None  # hours that embedding may take; "auto" chooses by it
     enqueued_tokens: int | None = None  # in batches at once; None: until the provider says that it is full
+    threads: int | None = None  # cores that a model on this machine may use in this process; None: all
 
     def __post_init__(self) -> None:
         if self.lane not in LANES:
             raise InputError(f"there is no lane {self.lane!r}; choose one of {', '.join(LANES)}")
         if self.deadline is not None and not 0 <= self.deadline < math.inf:
             raise InputError(f"the deadline is {self.deadline} hours; it is 0 or more")
-        for name in ("rpm", "tpm", "max_in_flight", "batch_inputs", "enqueued_tokens"):
+        for name in ("rpm", "tpm", "max_in_flight", "batch_inputs", "enqueued_tokens", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; it must be at least 1")

@@ -16,7 +16,7 @@ _FREE = Price(0.0, "this machine's own work")
 
 def known(space: Space, own: Mapping[str, Price]) -> Price | None:
     """The price of a space's model: the user's own, where one is given, else the list's; None if unknown."""
-    if space.provider == "local":
+    if not space.remote:
         return _FREE
     name = f"{space.provider}/{space.model}"
     return own.get(name) or _listed().get(name)

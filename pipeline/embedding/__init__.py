@@ -3,14 +3,18 @@
 from pkgutil import resolve_name
 from typing import Protocol
 
+from pipeline.embedding import resident
 from pipeline.errors import InputError
+from pipeline.local_models import NEEDS
 from pipeline.model import Endpoint, Space
 from pipeline.ports import Limits, Provider
 
 # Named rather than imported: the openai SDK takes most of a second, which a local run can do without.
 _PROVIDERS = {
     "local": "pipeline.embedding.local:LocalProvider",
+    "onnx": "pipeline.embedding.onnx:OnnxProvider",
     "openai": "pipeline.embedding.openai:OpenAIProvider",
+    "sentence-transformers": "pipeline.embedding.sentence_transformers:TorchProvider",
 }
 
 
@@ -23,7 +27,9 @@ class _Kind(Protocol):
 
 
 def limits(space: Space) -> Limits:
-    """What the provider of a space takes in one request; known without a key."""
+    """What the provider of a space takes in one request; known without a key, and without loading a model."""
+    if space.provider in NEEDS:
+        return resident.limits(space)
     return _kind(space).limits
 
 

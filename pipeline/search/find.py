@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Retrier
@@ -45,16 +46,22 @@ def search(
         raise InputError(f"--top-k is {top_k}; it must be at least 1")
     entry = Log(store, table).at(at)
     own, _ = entry.specs()
-    if space is not None and space.name != own.name:
-        raise InputError(
-            f"table {table!r} is of the embedding space {own.name}, the query asks for {space.name}; "
-            "vectors of two spaces cannot be compared"
-        )
+    if space is not None:
+        if (space.name, space.weights) != (own.name, own.weights):
+            raise InputError(
+                f"table {table!r} is of the embedding space {_told(own)}, the query asks for {_told(space)}; "
+                "vectors of two spaces cannot be compared"
+            )
+        own = replace(own, folder=space.folder)
     if not entry.chunks:
         return []
     vector = None if mode == "text" else asyncio.run(_embedded(own, endpoint, query))
     dataset = open_version(store, table, entry)
     return MODES[mode](Question(dataset, query, vector, min(top_k, entry.chunks), where))
+
+
+def _told(space: Space) -> str:
+    return f"{space.name} (weights {space.weights})" if space.weights else space.name
 
 
 async def _embedded(space: Space, endpoint: Endpoint, query: str) -> Vectors:

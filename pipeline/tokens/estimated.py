@@ -51,13 +51,6 @@ class EstimatedTokens:
         counts: list[int] = np.where(lengths, _estimates(sums, sizes), 0).tolist()
         return counts
 
-    def take(self, text: str, tokens: int) -> int:
-        """How many characters from a text's start come to at most so many tokens."""
-        window = text[: max(0, tokens) * _PARTS // _LEAST]
-        sums = np.cumsum(_weights(window), dtype=np.int64)
-        sizes = np.cumsum(np.searchsorted((0, 0x80, 0x800, 0x10000), _codes(window), side="right"))
-        return int(np.searchsorted(_estimates(sums, sizes), tokens, side="right"))
-
 
 def _estimates(sums: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.minimum((sums + (_START + _PARTS - 1)) // _PARTS, sizes + 1)

@@ -9,7 +9,6 @@ from tokenizers import Token, Tokenizer
 from pipeline import wordllama
 from pipeline.tokens.surrogates import without_surrogates
 
-_LONGEST = 16  # characters of a token
 _BYTE = re.compile("<0x..>")  # the tokens that spell a character the vocabulary lacks
 _SPECIAL = re.compile("<(?:unk|/?s)>")
 _LETTERS = "A-Za-z\u00c0-\u06ff"  # Latin to Arabic: the scripts whose letters tokens join
@@ -22,10 +21,6 @@ class LocalTokens:
         """Count the tokens of each text."""
         units = _units()
         return [units.count(text) for text in texts]
-
-    def take(self, text: str, tokens: int) -> int:
-        """How many characters from a text's start come to at most so many tokens."""
-        return _units().take(text[: _LONGEST * tokens], tokens) if tokens > 0 else 0
 
 
 class Units(dict[str, int]):
@@ -44,8 +39,7 @@ class Units(dict[str, int]):
         self._model = tokenizer.model
         self._kept = kept
         self._longest = longest
-        self._pattern = _pattern(tokenizer)
-        self.found = self._pattern.findall  # the units of a text
+        self.found = _pattern(tokenizer).findall  # the units of a text
 
     def __missing__(self, unit: str) -> int:
         extra = len(self._tokens(unit)) - len(unit)
@@ -63,29 +57,6 @@ class Units(dict[str, int]):
             return len(self._tokenizer.encode(without_surrogates(text), add_special_tokens=False))
         spaced = _spaced(text)
         return len(spaced) + sum(map(self.__getitem__, self.found(spaced)))
-
-    def take(self, text: str, tokens: int) -> int:
-        """How many characters from a text's start come to at most so many tokens."""
-        if _SPECIAL.search(text):
-            encoding = self._tokenizer.encode(without_surrogates(text), add_special_tokens=False)
-            return encoding.offsets[tokens][0] if len(encoding) > tokens else len(text)
-        spaced = _spaced(text)
-        at = 0
-        for unit in self._pattern.finditer(spaced):
-            start, end = unit.span()
-            if at + tokens <= start:
-                break
-            tokens -= start - at
-            cost = end - start + self[unit.group()]
-            if cost > tokens:
-                return start + self._within(unit.group(), tokens) - 1
-            at, tokens = end, tokens - cost
-        return min(at + tokens, len(spaced)) - 1
-
-    def _within(self, unit: str, tokens: int) -> int:
-        """How many characters of a unit so many of its tokens spell."""
-        end: int = self._tokens(unit)[tokens].offsets[0]  # in bytes
-        return len(_underlined(unit).encode()[:end].decode(errors="ignore"))
 
     def _tokens(self, unit: str) -> list[Token]:
         found: list[Token] = self._model.tokenize(_underlined(unit))

@@ -7,7 +7,6 @@ from pipeline.tokens.surrogates import without_surrogates
 _ENCODING = "cl100k_base"
 # To truncate at so many is to count all: batch_count starts a thread a call, and is no faster a text.
 _ALL = 2**62
-_WIDTH = 8  # characters a token in the first look: prose has four to five
 
 
 class OpenAITokens:
@@ -26,21 +25,3 @@ class OpenAITokens:
             return [toktok.truncate(text, _ALL, _ENCODING)[1] for text in texts]
         except UnicodeEncodeError:
             return [toktok.truncate(without_surrogates(text), _ALL, _ENCODING)[1] for text in texts]
-
-    def take(self, text: str, tokens: int) -> int:
-        """How many characters from a text's start come to at most so many tokens."""
-        import toktok
-
-        if tokens < 1:
-            return 0
-        width = _WIDTH * tokens
-        while True:
-            prefix, total = toktok.truncate(without_surrogates(text[:width]), tokens, _ENCODING)
-            if total > tokens or width >= len(text):
-                break
-            width *= 4
-        taken = len(prefix)
-        # A prefix can have more tokens by itself than within the text: what followed told how to cut it.
-        while self.count([text[:taken]])[0] > tokens:
-            taken -= 1
-        return taken

@@ -16,6 +16,7 @@ OF_A_RUN = {
     "--base-url", "--api-key-env", "--rpm", "--tpm", "--max-in-flight", "--workers", "--engine",
     "--budget-usd", "--budget-tokens", "--budget-failures", "--price", "--time-limit",
     "--delete-missing", "--keep-missing", "--lane", "--deadline", "--enqueued-tokens",
+    "--pooling", "--matryoshka",
 }  # fmt: skip
 OF_A_CUT = {
     "--splitter", "--max-tokens", "--overlap-tokens", "--max-characters", "--overlap-characters",

@@ -167,7 +167,10 @@ def test_a_source_in_place_needs_a_table(name: str) -> None:
     [
         (Run(rpm=0), "--rpm is 0: Input should be greater than or equal to 1"),
         (Run(engine="spark"), "--engine is 'spark': Input should be 'auto', 'inline' or 'ray'"),
-        (Run(embedding="cohere/x@3"), "--embedding is 'cohere': Input should be 'local' or 'openai'"),
+        (
+            Run(embedding="cohere/x@3"),
+            "--embedding is 'cohere': Input should be 'local', 'onnx', 'openai' or 'sentence-transformers'",
+        ),
         (Run(budget_usd=-1.0), "--budget-usd is -1.0: Input should be greater than or equal to 0"),
         (Run(workers=0), "--workers is 0: Input should be greater than or equal to 1"),
     ],

@@ -31,7 +31,6 @@ def test_limits_are_known_without_a_key() -> None:
 @pytest.mark.parametrize("name", ["Local/wordllama@64", "cohere/embed-v4@1024"])
 def test_an_unknown_provider_is_refused_with_the_list_of_those_there_are(name: str) -> None:
     for ask in (limits, lambda space: connect(space, Endpoint())):
-        with pytest.raises(
-            InputError, match=f"^{name}: there is no provider .*; choose one of local, openai$"
-        ):
+        known = "local, onnx, openai, sentence-transformers"
+        with pytest.raises(InputError, match=f"^{name}: there is no provider .*; choose one of {known}$"):
             ask(Space.parse(name))
