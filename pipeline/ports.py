@@ -36,9 +36,6 @@ class TokenCounter(Protocol):
     def count(self, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each text; never fewer than the provider does."""
 
-    def take(self, text: str, tokens: int) -> int:
-        """How many characters from a text's start come to at most so many tokens; 0 where none do."""
-
 
 class Splitter(Protocol):
     """Cuts a text into chunks."""

@@ -93,18 +93,12 @@ class Letters:
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text) for text in texts]
 
-    def take(self, text: str, tokens: int) -> int:
-        return min(len(text), max(0, tokens))
-
 
 class Quarters:
     """A token every four characters begun: pieces add up to at least the whole."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [-(-len(text) // 4) for text in texts]
-
-    def take(self, text: str, tokens: int) -> int:
-        return min(len(text), max(0, 4 * tokens))
 
 
 class Words:
@@ -113,19 +107,12 @@ class Words:
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
 
-    def take(self, text: str, tokens: int) -> int:
-        ends = [match.end() for match in regex.finditer(r"\s*\S+\s*", text)][: max(0, tokens)]
-        return ends[-1] if ends else 0
-
 
 class Clinging:
     """Half a token a character in short texts, a whole one in others: the whole can exceed its pieces."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text) if len(text) > 12 else (len(text) + 1) // 2 for text in texts]
-
-    def take(self, text: str, tokens: int) -> int:
-        return min(len(text), tokens if tokens > 12 else min(12, max(0, 2 * tokens)))
 
 
 def parsed(text: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

@@ -68,10 +68,6 @@ def test_each_character_is_counted_a_few_times_at_most(kind: str, name: str) -> 
             self.characters += sum(map(len, texts))
             return super().count(texts)
 
-        def take(self, text: str, tokens: int) -> int:
-            self.characters += len(text)
-            return super().take(text, tokens)
-
     counter, text = Metered(), _TEXTS[name](_SMALL)
     make(SplitterSpec(kind, 64, 16), counter).split(text)
     assert counter.characters <= 10 * len(text) + 1000
