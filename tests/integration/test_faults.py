@@ -63,7 +63,6 @@ def test_the_plan_the_report_and_the_bill_tell_the_same_numbers(folder: Path, st
         "space": OPENAI.name,
         "texts": bill.texts_billed,
         "tokens": bill.tokens_billed,
-        "batch_tokens": 0,
         "requests": bill.requests,
         "cache_hits": 0,
         "retries": 0,

@@ -128,7 +128,7 @@ def test_a_finished_run_leaves_its_records_and_nothing_else(folder: Path, store:
         run(job)
         left = {path.name for path in Path(store, "runs", job.run_id).rglob("*") if path.is_file()}
         embedded = job.run_id == Log(Objects(store), "docs").live().run_id
-        assert left == {"run.json", "listed.json", "chunks.json", "plan.json"} | (
+        assert left == {"run.json", "listed.json", "chunks.json", "looked-up.json", "plan.json"} | (
             {"fragments.json", "spent.json"} if embedded else set()
         )
 
