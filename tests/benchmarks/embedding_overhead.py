@@ -95,8 +95,10 @@ def endpoint(*options: str) -> Iterator[str]:
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.stdin.close()
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
 
 
 def _verdict(seconds: dict[str, list[float]], ours: str, peer: str, most: float) -> None:

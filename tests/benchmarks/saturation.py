@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,7 +61,11 @@ def main() -> None:
         name, url = given.child
         _CONTENDERS[name].send(url, _texts(given.seconds))
         return
-    rows = [_row(name, given.seconds) for name in _CONTENDERS if given.only in name]
+    rows = []
+    for name in _CONTENDERS:
+        if given.only in name:
+            rows.append(_row(name, given.seconds))
+            print("  ", *rows[-1], flush=True)
     table(["contender", "tokens used of those permitted", "answered 429", "requests", "verdict"], rows)
 
 
@@ -126,8 +130,10 @@ def _endpoint() -> Iterator[str]:
     ]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.terminate()
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
 
 
 @contextmanager
@@ -146,11 +152,10 @@ def _child(name: str, url: str, seconds: float) -> "Iterator[subprocess.Popen[by
         try:
             yield process
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+            for ending in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(process.pid, ending)
+                    process.wait(20)
 
 
 def _ours(factor: float, url: str, texts: Sequence[str]) -> None:
