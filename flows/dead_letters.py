@@ -101,7 +101,7 @@ def replay(
         return
     for report in reports:
         render.report(report)
-    render.out.print(f"{through:,} of {len(chosen):,} dead letters went through")
+    render.out.print(f"{through:,} of {_count(len(chosen))} went through")
     if failed:
         render_runs.letters([letter.record() for letter in failed])
     if nameless:
@@ -129,7 +129,11 @@ def dismiss(
     if common.json:
         render.json_document({"dismissed": [letter.id for letter in chosen]})
     else:
-        render.out.print(f"{len(chosen):,} dead letters dismissed")
+        render.out.print(f"{_count(len(chosen))} dismissed")
+
+
+def _count(letters: int) -> str:
+    return f"{letters:,} dead letter{'' if letters == 1 else 's'}"
 
 
 def _chosen(

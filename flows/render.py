@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 _SHOWN_ROWS = 100
+_LEAST_SHOWN = 0.000001  # USD
 _SHOWN_TEXT = 280  # characters
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -183,7 +184,9 @@ def _amount(values: Mapping[str, int]) -> str:
 
 def usd(cost: float | None) -> str:
     """Money, for people."""
-    return "price not known" if cost is None else f"{cost:.6f} USD" if cost else "nothing"
+    if not cost:
+        return "price not known" if cost is None else "nothing"
+    return f"{cost:.6f} USD" if cost >= _LEAST_SHOWN else f"less than {_LEAST_SHOWN:.6f} USD"
 
 
 def price(value: Mapping[str, Any] | None) -> str:

@@ -35,6 +35,10 @@ MOMENTS: dict[str, tuple[float, Callable[[], Faults], tuple[str, ...], int]] = {
 }
 
 
+# What is handed over cannot be called back. Ray's driver hears of a signal within a second, then its workers.
+SENT_AFTER = {"inline": IN_FLIGHT, "ray": 5 * IN_FLIGHT}
+
+
 @dataclass(frozen=True, slots=True)
 class Stopped:
     """A run that was told to stop."""
@@ -54,13 +58,21 @@ def _stopped(
     name, _, value = mark.partition("=")
     env = {**os.environ, "OPENAI_API_KEY": "sk-test", name: value}
     with subprocess.Popen(
-        command(*words), cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command(*words),
+        cwd=folder,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     ) as process:
         while process.poll() is None and endpoint.ledger.arrived < after:
             time.sleep(0.01)
         assert process.poll() is None, "the run was over before it could be stopped"
         arrived, began = endpoint.ledger.arrived, time.monotonic()
-        process.send_signal(with_signal)
+        if with_signal == signal.SIGINT:
+            os.killpg(process.pid, with_signal)  # as a terminal tells all that runs in it
+        else:
+            process.send_signal(with_signal)
         _, err = process.communicate(timeout=90)
         ended = time.monotonic()
         sent_after = endpoint.ledger.arrived - arrived
@@ -107,7 +119,7 @@ def test_a_run_that_is_told_to_stop_does_so_at_once_and_the_next_goes_on(
         assert stopped.err == "error: interrupted; what was paid is kept\n"
         assert stopped.code == 130
         assert stopped.left == []
-        assert stopped.sent_after <= IN_FLIGHT  # handed over, and not to be called back
+        assert stopped.sent_after <= SENT_AFTER[engine]
         assert stopped.seconds < 25
         assert Log(Objects(store), "docs").last() is None
         [record] = Ledger(Objects(store)).runs()

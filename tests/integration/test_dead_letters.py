@@ -201,7 +201,7 @@ def test_rows_without_an_id_cannot_be_replayed_and_the_person_is_told(
     [letter] = _letters(store)
     assert (letter.doc_id, letter.stage) == ("", "list")
     ran = _ask(capsys, store, "replay")
-    assert "0 of 1 dead letters went through" in ran.out
+    assert "0 of 1 dead letter went through" in ran.out
     assert "mend the source, and ingest it" in ran.err
 
 
@@ -261,7 +261,7 @@ def test_a_dismissal_keeps_who_when_and_why_and_the_letter_is_reported_no_more(
     assert _ask(capsys, store, "dismiss", "--why", "no text").code == 2  # which ones?
     assert _ask(capsys, store, "dismiss", "--stage", "split", "--why", " ").code == 2
     words = ("--stage", "split", "--why", "写真です", "--by", "花子")
-    assert _ask(capsys, store, "dismiss", *words).out == "1 dead letters dismissed\n"
+    assert _ask(capsys, store, "dismiss", *words).out == "1 dead letter dismissed\n"
     assert _ask(capsys, store, "--json").json == []
     [kept] = _ask(capsys, store, "list", "--dismissed", "--json").json
     assert (kept["state"], kept["by"], kept["why"]) == ("dismissed", "花子", "写真です")
