@@ -26,6 +26,7 @@ from typing import Any
 
 import httpx
 import openai
+from tenacity import retry, stop_after_attempt, wait_random_exponential
 
 from infra.settings import be_quiet
 from tests.benchmarks.embedding_overhead import staged
@@ -112,6 +113,7 @@ def _watch(
             if began and now >= began + seconds:
                 break
             time.sleep(0.2)
+        seen.append((time.monotonic(), client.get("/ledger").json()))
     return seen
 
 
@@ -171,11 +173,12 @@ def _ours(factor: float, url: str, texts: Sequence[str]) -> None:
 
 
 def _semaphore(url: str, texts: Sequence[str]) -> None:
-    """The script that everybody has: five requests at once, the SDK's own retries."""
+    """The script that everybody has: five requests at once, and the retries of OpenAI's cookbook."""
 
     async def work() -> None:
         client, gate = openai.AsyncOpenAI(api_key=_KEY, base_url=url), asyncio.Semaphore(5)
 
+        @retry(wait=wait_random_exponential(min=1, max=60), stop=stop_after_attempt(6))
         async def send(batch: Sequence[str]) -> None:
             async with gate:
                 await client.embeddings.create(model=_MODEL, input=list(batch))
