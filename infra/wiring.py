@@ -10,11 +10,12 @@ from infra.config import DEFAULT_SPACE, Config, EmbeddingConfig, PipelineConfig,
 from infra.settings import quota_folder, read_environment, read_secret
 from pipeline import ids
 from pipeline.batch.orders import Orders
+from pipeline.embedding import limits
 from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
 from pipeline.local_models import identified
-from pipeline.model import Budget, Endpoint, Job, Price, SourceSpec, Space
+from pipeline.model import Budget, Endpoint, Job, Price, SourceSpec, Space, SplitterSpec
 from pipeline.objects import Objects, resolved
 from pipeline.ports import Engine, EngineFactory
 from pipeline.quota.machine import MachineQuota, quota_name
@@ -32,10 +33,10 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
     """
     live = _live(store, pipeline.table)
     usual = SplitterConfig(kind="recursive" if pipeline.source.kind == "rows" else "markdown")
-    own = live.specs() if live else (DEFAULT_SPACE, usual.spec())
+    own = live.specs() if live else None
     named = pipeline.embedding.space()
-    space = identified(named) if named else own[0]
-    splitter = pipeline.splitter.spec() if pipeline.splitter else own[1]
+    space = identified(named) if named else own[0] if own else DEFAULT_SPACE
+    splitter = own[1] if own and not pipeline.splitter else _cut(pipeline.splitter or usual, space)
     return Job(
         run_id=ids.new_run_id(),
         store=resolved(store),
@@ -49,6 +50,13 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
         pipeline=pipeline.name,
         price=_own_price(pipeline, space),
     )
+
+
+def _cut(form: SplitterConfig, space: Space) -> SplitterSpec:
+    """How documents are cut where nobody named a bound: no larger than the model takes."""
+    spec, longest = form.spec(), limits(space).tokens_an_input
+    open_bound = form.max_tokens is None and form.max_characters is None
+    return replace(spec, max_tokens=longest) if open_bound and longest < spec.max_tokens else spec
 
 
 def job_again(record: Mapping[str, Any], config: Config, key: str | None, url: str | None) -> Job:

@@ -26,7 +26,7 @@ class OnnxProvider(ResidentProvider):
 
 
 @lru_cache(maxsize=1)
-def load(model: ModelFolder, pooling: str, threads: int) -> Resident:
+def load(model: ModelFolder, _weights: str, pooling: str, threads: int) -> Resident:
     """Load a graph, once a process; raises InputError where it cannot be used."""
     available = onnxruntime.get_available_providers()
     options = onnxruntime.SessionOptions()

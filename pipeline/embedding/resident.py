@@ -63,14 +63,15 @@ class ResidentProvider:
     """Embeds with a model in a folder; equal texts have equal vectors, whatever they travel with."""
 
     def __init__(
-        self, space: Space, endpoint: Endpoint, load: Callable[[ModelFolder, str, int], Resident]
+        self, space: Space, endpoint: Endpoint, load: Callable[[ModelFolder, str, str, int], Resident]
     ) -> None:
+        """A provider; `load` takes a folder, the hash of its weights, a pooling, and a number of threads."""
         self._space = identified(space)
         self.limits = limits(self._space)
         model = open_model(self._space)
         self._tokenizer, self._padding = model.tokenizer, model.padding
         self._around: int = self._tokenizer.num_special_tokens_to_add(is_pair=False)
-        self._model = load(model, self._space.pooling, endpoint.threads or cores())
+        self._model = load(model, self._space.weights, self._space.pooling, endpoint.threads or cores())
         self.device = self._model.device
         self._pool = ThreadPoolExecutor(self._model.at_once, "embed", self._model.ready)
         self._native = self._probed(model)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sentence_transformers import SentenceTransformer
+from transformers.utils.logging import disable_progress_bar
 
 from pipeline.embedding.by_length import padded
 from pipeline.embedding.resident import CPU_TOKENS, GPU_TOKENS, Resident, ResidentProvider, Tokens
@@ -30,17 +31,10 @@ class TorchProvider(ResidentProvider):
 
 
 @lru_cache(maxsize=1)
-def load(model: ModelFolder, _: str, threads: int) -> Resident:
+def load(model: ModelFolder, _weights: str, _pooling: str, threads: int) -> Resident:
     """Load a model, once a process; raises InputError where it cannot be used."""
     device = _device()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            library = (
-                SentenceTransformer(str(model.path), device=device, local_files_only=True).eval().float()
-            )
-    except Exception as error:  # whatever the library raises for a folder that it cannot read
-        raise InputError(f"{model.name}: {model.path} cannot be loaded: {error}") from error
+    library = _loaded(model, device)
     rows = [encoding.ids for encoding in model.tokenizer.encode_batch_fast(list(_PROBES))]
     if library.tokenizer(list(_PROBES), truncation=False)["input_ids"] != rows:
         raise InputError(
@@ -51,6 +45,17 @@ def load(model: ModelFolder, _: str, threads: int) -> Resident:
         return Resident(_Modules(library), device, CPU_TOKENS, threads, _one_thread)
     probes = padded(rows, model.padding)
     return Resident(halved(_Modules(library), *probes), device, GPU_TOKENS, 1)
+
+
+def _loaded(model: ModelFolder, device: str) -> Any:
+    disable_progress_bar()  # it draws on stderr, where ours is
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            library = SentenceTransformer(str(model.path), device=device, local_files_only=True)
+    except Exception as error:  # whatever the library raises for a folder that it cannot read
+        raise InputError(f"{model.name}: {model.path} cannot be loaded: {error}") from error
+    return library.eval().float()
 
 
 class _Modules:
