@@ -104,6 +104,9 @@ class Run:
         bool | None, Option("--matryoshka", help="Cut the model's vectors to fewer dimensions.")
     ] = None
     workers: Annotated[int | None, Option(help="Ray workers.")] = None
+    priority: Annotated[
+        str | None, Option(help="schedule, rerun or backfill: who uses the quota first where runs share it.")
+    ] = None
     engine: Annotated[str | None, Option(help="auto, inline or ray.")] = None
     budget_usd: Annotated[float | None, Option(help="US dollars the run may spend.")] = None
     budget_tokens: Annotated[int | None, Option(help="Tokens the run may spend.")] = None

@@ -33,7 +33,7 @@ _PLACES = {
     "budget": {"usd": "budget_usd", "tokens": "budget_tokens", "failures": "budget_failures"},
     "source": {"text": "text", "id": "id", "glob": "glob"},
 }
-_TOP = ("table", "engine", "workers", "delete_missing", "time_limit")
+_TOP = ("table", "engine", "workers", "delete_missing", "time_limit", "priority")
 
 # In a shell's plain quotes a line's end cannot be written; what is no escape stays as it is.
 _ESCAPE = re.compile(r"\\(?:([nrtfv0\\])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")

@@ -366,6 +366,11 @@ class PipelineConfig(_Form):
     delete_missing: bool = Field(True, title="Delete what the source no longer has")
     engine: Literal["auto", "inline", "ray"] = Field("auto", title="Engine")
     workers: int | None = Field(None, ge=1, title="Ray workers")
+    priority: Literal["schedule", "rerun", "backfill"] = Field(
+        "schedule",
+        title="Priority",
+        description="Where runs share an endpoint's quota, those of the earlier kind go first",
+    )
 
     @field_validator("time_limit", mode="before")
     @classmethod

@@ -47,6 +47,7 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
         endpoint=make_endpoint(pipeline.embedding, space, pays=pays),
         budget=Budget(**pipeline.budget.model_dump(), seconds=pipeline.time_limit),
         delete_missing=pipeline.delete_missing,
+        priority=pipeline.priority,
         pipeline=pipeline.name,
         price=_own_price(pipeline, space),
     )

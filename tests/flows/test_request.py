@@ -60,6 +60,7 @@ def test_a_source_in_place_has_every_default() -> None:
         ({"table": "other"}, "", "table"),
         ({"engine": "inline"}, "", "engine"),
         ({"workers": 2}, "", "workers"),
+        ({"priority": "backfill"}, "", "priority"),
         ({"delete_missing": True}, "", "delete_missing"),
     ],
 )
