@@ -13,7 +13,7 @@ from flows.options import spread
 COMMON = {"--store", "--config", "--json", "--quiet"}
 OF_A_RUN = {
     "--table", "--text", "--id", "--glob", "--embedding",
-    "--base-url", "--api-key-env", "--rpm", "--tpm", "--max-in-flight", "--workers", "--engine",
+    "--base-url", "--api-key-env", "--rpm", "--tpm", "--max-in-flight", "--priority", "--workers", "--engine",
     "--budget-usd", "--budget-tokens", "--budget-failures", "--price", "--time-limit",
     "--delete-missing", "--keep-missing", "--lane", "--deadline", "--enqueued-tokens",
     "--pooling", "--matryoshka",
