@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from pipeline.cache import folder_name
 from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.processes import is_alive
 
 _RENEWED = 15.0  # seconds between a holder's signs of life
 _GONE = 120.0  # seconds without one after which a claim holds no more
@@ -116,13 +117,7 @@ class Claims:
             return False
         if sign["host"] != socket.gethostname():
             return True
-        try:
-            os.kill(sign["pid"], 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+        return is_alive(sign["pid"])
 
     def _sign(self, run_id: str) -> bytes:
         """A sign of life."""

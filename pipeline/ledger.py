@@ -11,6 +11,7 @@ from pipeline.errors import InputError, StoreRefused, VecmillError
 from pipeline.letters import DeadLetters
 from pipeline.model import Job
 from pipeline.objects import Objects
+from pipeline.processes import is_alive
 from pipeline.staging import RECORD, SPENT, Staging
 
 
@@ -121,19 +122,11 @@ def _sum(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _judged(record: dict[str, Any]) -> dict[str, Any]:
     gone = (
-        record["state"] == "running" and record["host"] == socket.gethostname() and not _alive(record["pid"])
+        record["state"] == "running"
+        and record["host"] == socket.gethostname()
+        and not is_alive(record["pid"])
     )
     return {**record, "state": "killed"} if gone else record
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _said(error: BaseException, job: Job) -> str:

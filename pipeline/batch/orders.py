@@ -19,6 +19,7 @@ from pipeline import schema
 from pipeline.cache import folder_name
 from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.processes import is_alive
 
 # A step of an order, with its file on its way up, takes less than this: whoever began it is gone.
 ABANDONED_SECONDS = 1800.0
@@ -68,7 +69,7 @@ class Order:
             return True
         if self.host != socket.gethostname():
             return False
-        return self.run_id not in RUNNING if self.pid == os.getpid() else not _alive(self.pid)
+        return self.run_id not in RUNNING if self.pid == os.getpid() else not is_alive(self.pid)
 
 
 class Orders:
@@ -135,13 +136,3 @@ class Orders:
 
     def _path(self, order: Order, name: str) -> str:
         return f"{self._folder}/{order.key}/{name}"
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
