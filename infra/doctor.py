@@ -1,5 +1,6 @@
 """Checks of the setup: what is there, and what to mend."""
 
+import asyncio
 import importlib.metadata
 import secrets
 import sys
@@ -7,14 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import httpx
 
-from infra.config import Config
+from infra.config import Config, EmbeddingConfig
 from infra.settings import read_environment, read_secret
 from pipeline import wordllama
+from pipeline.embedding import connect
 from pipeline.errors import InputError, VecmillError
+from pipeline.local_models import NEEDS, identified
+from pipeline.model import Endpoint, Space
 from pipeline.objects import Objects, is_remote, resolved
+
+if TYPE_CHECKING:
+    from pipeline.embedding.resident import ResidentProvider
 
 _PACKAGES = ("pylance", "duckdb", "pyarrow", "prefect", "ray", "openai")
 _SECONDS = 3.0
@@ -44,6 +52,8 @@ def examine(config: Config) -> list[Finding]:
         ),
     ]
     for name, pipeline in config.pipelines.items():
+        if pipeline.embedding.provider in NEEDS:
+            checks.append((f"model of {name}", partial(_model, pipeline.embedding)))
         if pipeline.embedding.provider == "openai":
             variable = pipeline.embedding.api_key_env
             url = pipeline.embedding.base_url or read_environment().openai_base_url
@@ -64,6 +74,15 @@ def _embedded_model() -> str:
     wordllama.tokenizer()
     rows, columns = wordllama.weights().shape
     return f"{rows:,} tokens, {columns} dimensions"
+
+
+def _model(embedding: EmbeddingConfig) -> str:
+    """Load the model, and try it."""
+    space = identified(cast("Space", embedding.space()))  # where a form names a provider, it names a space
+    provider = cast("ResidentProvider", connect(space, Endpoint()))
+    asyncio.run(provider.close())
+    longest = provider.limits.tokens_an_input
+    return f"{space.name} ({space.weights}) runs on {provider.device}, with up to {longest} tokens a text"
 
 
 def _store(uri: str) -> str:

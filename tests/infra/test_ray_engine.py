@@ -13,10 +13,12 @@ from pipeline import run as runs
 from pipeline.embedding.packing import Text, pack
 from pipeline.errors import ProviderRefused
 from pipeline.ids import digest
-from pipeline.model import Endpoint, Request
+from pipeline.local_models import identified
+from pipeline.model import Endpoint, Request, Space, SplitterSpec
 from pipeline.objects import Objects
 from pipeline.ports import Engine, Limits
 from tests.endpoint import Faults, MeteredEndpoint
+from tests.models import DIMENSIONS, onnx_folder
 from tests.support import job_for, metered, rows, run, write_pages
 
 _LIMITS = Limits(inputs=4, tokens=10_000, tokens_an_input=1000, batch=4)
@@ -100,6 +102,20 @@ def test_a_poisonous_text_on_a_worker_is_rejected_alone(engine: Engine, store: s
     rejected = [text_hash for outcome in outcomes for text_hash, _ in outcome.rejected]
     assert rejected == [requests[2].hashes[1]]
     assert sum(outcome.texts for outcome in outcomes) == 15
+
+
+def test_workers_with_a_model_of_their_own_make_the_same_table(engine: Engine, tmp_path: Path) -> None:
+    folder, here, there = write_pages(tmp_path / "docs", _pages()), str(tmp_path / "a"), str(tmp_path / "b")
+    space = identified(Space("onnx", str(onnx_folder(tmp_path / "small")), DIMENSIONS))
+    form = {"space": space, "splitter": SplitterSpec(max_tokens=48), "endpoint": Endpoint(batch_inputs=16)}
+    inline = run(job_for(folder, here, **form))
+    spread = runs.ingest(job_for(folder, there, **form), lambda _: nullcontext(engine))
+    assert spread.embedding == inline.embedding
+    assert spread.embedding["requests"] > 4
+    one, other = rows(here), rows(there)
+    assert one.drop_columns(["vector"]).equals(other.drop_columns(["vector"]))
+    for mine, others in zip(one["vector"].to_pylist(), other["vector"].to_pylist(), strict=True):
+        assert mine == pytest.approx(others, abs=1e-5)
 
 
 def test_steps_come_back_in_the_order_of_their_items(engine: Engine) -> None:
