@@ -313,6 +313,23 @@ class BudgetConfig(_Form):
     )
 
 
+class CanaryConfig(_Form):
+    """A question whose answer is known."""
+
+    query: str = Field(min_length=1, title="Query")
+    doc_ids: tuple[str, ...] = Field(min_length=1, title="Documents that it has to find")
+    top_k: int = Field(10, ge=1, title="Among the first so many chunks")
+
+
+class GateConfig(_Form):
+    """What is asked of a run's result before it is published."""
+
+    canaries: tuple[CanaryConfig, ...] = Field((), title="Questions whose answers are known")
+    sample: int = Field(
+        0, ge=0, le=1000, title="Chunks to embed once more", description="They have to come back alike"
+    )
+
+
 class ScheduleConfig(_Form):
     """When a pipeline runs by itself."""
 
@@ -354,6 +371,7 @@ class PipelineConfig(_Form):
     splitter: SplitterConfig | None = Field(None, description="None: the table's own, or markdown")
     embedding: EmbeddingConfig = EmbeddingConfig()
     budget: BudgetConfig = BudgetConfig()
+    gate: GateConfig = GateConfig()
     schedule: ScheduleConfig | None = None
     time_limit: float | None = Field(
         None,

@@ -15,7 +15,7 @@ from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
 from pipeline.local_models import identified
-from pipeline.model import Budget, Endpoint, Job, Price, SourceSpec, Space, SplitterSpec
+from pipeline.model import Budget, Endpoint, Gate, Job, Price, SourceSpec, Space, SplitterSpec
 from pipeline.objects import Objects, resolved
 from pipeline.ports import Engine, EngineFactory
 from pipeline.quota.machine import MachineQuota, quota_name
@@ -47,6 +47,7 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
         endpoint=make_endpoint(pipeline.embedding, space, pays=pays),
         budget=Budget(**pipeline.budget.model_dump(), seconds=pipeline.time_limit),
         delete_missing=pipeline.delete_missing,
+        gate=Gate(**pipeline.gate.model_dump()),
         priority=pipeline.priority,
         pipeline=pipeline.name,
         price=_own_price(pipeline, space),

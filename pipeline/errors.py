@@ -39,6 +39,12 @@ class TooManyFailures(VecmillError):
     exit_code = 5
 
 
+class GateFailed(VecmillError):
+    """What is staged does not stand up to the questions that its owner asks of it; nothing was published."""
+
+    exit_code = 5
+
+
 class ProviderRefused(VecmillError):
     """The provider will not serve this run: key refused, quota gone, or no answer in time."""
 

@@ -312,6 +312,30 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """A question whose answer is known: a table that does not find it is not published."""
+
+    query: str
+    doc_ids: tuple[str, ...]  # of the documents that have to be found, all of them
+    top_k: int = 10  # among the first so many chunks
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "doc_ids", tuple(self.doc_ids))  # JSON knows lists only
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What is asked of a run's result before it is published, beside what is always checked."""
+
+    canaries: tuple[Canary, ...] = ()
+    sample: int = 0  # chunks that are embedded once more, and have to come back alike
+
+    def __post_init__(self) -> None:
+        made = (one if isinstance(one, Canary) else Canary(**one) for one in self.canaries)
+        object.__setattr__(self, "canaries", tuple(made))
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Everything a run needs to know. Data only: every stage rebuilds its own handles from it."""
 
@@ -327,6 +351,7 @@ class Job:
     pipeline: str | None = None  # its name in vecmill.toml; None for a source given in place
     price: Price | None = None  # in place of the price list's
     only: tuple[str, ...] | None = None  # doc_id of each to do over, changed or not; None: what has changed
+    gate: Gate = field(default_factory=Gate)
     priority: str = "schedule"  # "schedule", "rerun" or "backfill": who uses an endpoint's quota first
 
     def record(self) -> dict[str, Any]:
@@ -342,6 +367,7 @@ class Job:
             "space": Space,
             "endpoint": Endpoint,
             "budget": Budget,
+            "gate": Gate,
         }
         price, only = record.get("price"), record.get("only")
         made = {name: part(**record[name]) for name, part in parts.items()}

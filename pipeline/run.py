@@ -12,7 +12,7 @@ from pipeline.deadline import Deadline
 from pipeline.errors import InputError, OverBudget, StoreRefused
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters
-from pipeline.model import ChunkCounts, DocumentCounts, Job, Outcome, Plan
+from pipeline.model import ChunkCounts, DocumentCounts, Gate, Job, Outcome, Plan
 from pipeline.objects import Objects
 from pipeline.ports import Engine, EngineFactory, Progress, Runner, run_here, silent
 from pipeline.prices import usd
@@ -24,6 +24,7 @@ from pipeline.stages.clear import clear
 from pipeline.stages.context import Context
 from pipeline.stages.diff import diff, list_documents
 from pipeline.stages.embed import embed, embed_sentences
+from pipeline.stages.gate import gate
 from pipeline.stages.plan import plan, plan_sentences
 from pipeline.stages.publish import publish
 from pipeline.stages.sentences import sentences
@@ -279,6 +280,9 @@ def _prepare(context: Context, planned: Plan, engine: _Engine, runner: Runner, s
     with spent.on("assemble"):
         rows = runner(assemble, context, opened)
         runner(validate, context)
+    if context.job.gate != Gate():
+        with spent.on("publish"):
+            runner(gate, context, opened)
     return rows
 
 

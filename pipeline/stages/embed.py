@@ -36,7 +36,7 @@ def embed(context: Context, plan: Plan, engine: Engine) -> Outcome:
 
     Whatever stops the run, all that is in the spool goes into the cache.
     """
-    total = _sent(context, engine, TEXTS, Amount(plan.texts, plan.tokens, plan.requests), plan.lane)
+    total = send(context, engine, TEXTS, Amount(plan.texts, plan.tokens, plan.requests), plan.lane)
     context.staging.bury("embed", list(_letters(context, dict(total.rejected))))
     context.check_failures()
     return replace(total, rejected=())
@@ -49,10 +49,10 @@ def embed_sentences(context: Context, plan: Plan, engine: Engine) -> Outcome:
     same, and the chunk that it is in is sent on its own account.
     """
     missing = plan.rounds[0] if plan.rounds else Amount(0, 0, 0)
-    return replace(_sent(context, engine, SENTENCE_TEXTS, missing, plan.lane, "sentences"), rejected=())
+    return replace(send(context, engine, SENTENCE_TEXTS, missing, plan.lane, "sentences"), rejected=())
 
 
-def _sent(
+def send(
     context: Context, engine: Engine, name: str, amount: Amount, lane: str, stage: str = "embed"
 ) -> Outcome:
     """Send the staged texts of one round but for what other runs are sending; see `claimed`."""
