@@ -13,7 +13,7 @@ from pipeline.objects import Objects, store_errors
 
 # Small appends make a scan slow long before they make it wrong.
 _COMPACT_BEYOND = 50  # fragments
-_READERS_DONE = timedelta(days=1)  # whoever still reads what was compacted is long gone then
+_READERS_DONE = 24.0  # hours: whoever still reads what was compacted is long gone then
 
 
 class VectorCache:
@@ -32,27 +32,45 @@ class VectorCache:
     def open(self) -> lance.LanceDataset | None:
         """The dataset; None before the first vector."""
         with store_errors(self.uri):
-            return open_dataset(self.uri)
+            return open_dataset(self.uri, options=self._objects.options)
 
     def append(self, rows: pa.Table) -> None:
         """Take vectors in, durably."""
         with store_errors(self.uri):
             if self.open() is None:
                 create_dataset(self._objects, self._path, self._schema.empty_table())
-            lance.write_dataset(rows, self.uri, schema=self._schema, mode="append")
+            options = self._objects.options
+            lance.write_dataset(rows, self.uri, schema=self._schema, mode="append", storage_options=options)
 
     def compact(self) -> None:
         """Join small fragments where there are many; it is no harm if another process does the same."""
         dataset = self.open()
-        if dataset is None or len(dataset.get_fragments()) <= _COMPACT_BEYOND:
-            return
-        with store_errors(self.uri):
-            try:
+        if dataset is not None and len(dataset.get_fragments()) > _COMPACT_BEYOND:
+            compact_cache(self._objects, self._path, _READERS_DONE)
+
+
+def compact_cache(objects: Objects, path: str, grace: float, *, dry_run: bool = False) -> dict[str, int]:
+    """Join a cache's small fragments, and give back what readers of `grace` hours ago do not need.
+
+    Gives the fragments before, and the bytes given back.
+    """
+    uri = objects.at(path)
+    with store_errors(uri):
+        dataset = open_dataset(uri, options=objects.options)
+        if dataset is None:
+            return {"fragments": 0, "bytes": 0}
+        fragments = len(dataset.get_fragments())
+        if dry_run:
+            return {"fragments": fragments, "bytes": 0}
+        try:
+            if fragments > 1:
                 dataset.optimize.compact_files()
-                dataset.cleanup_old_versions(older_than=_READERS_DONE)
-            except OSError as error:
-                if not lost_race(error):
-                    raise
+            stats = dataset.cleanup_old_versions(older_than=timedelta(hours=grace))
+        except OSError as error:
+            if not lost_race(error):
+                raise
+            return {"fragments": fragments, "bytes": 0}
+        return {"fragments": fragments, "bytes": int(stats.bytes_removed)}
 
 
 def folder_name(space: Space) -> str:

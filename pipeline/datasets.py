@@ -13,16 +13,21 @@ import pyarrow.compute as pc
 from lance.commit import CommitConflictError
 
 from pipeline.objects import Objects
+from pipeline.refusals import no_bucket
 
 _CONFLICT = re.compile("conflict|concurrent", re.IGNORECASE)
 
 
-def open_dataset(uri: str, version: int | None = None) -> lance.LanceDataset | None:
+Options = dict[str, str] | None
+"""How Lance reaches the store of a dataset (`Objects.options`)."""
+
+
+def open_dataset(uri: str, version: int | None = None, options: Options = None) -> lance.LanceDataset | None:
     """Open a Lance dataset at its newest version or at one given; None where there is none."""
     try:
-        return lance.dataset(uri, version=version)
+        return lance.dataset(uri, version=version, storage_options=options)
     except (ValueError, FileNotFoundError) as error:
-        if "not found" in str(error).lower():
+        if "not found" in str(error).lower() and not no_bucket(error):
             return None
         raise
 

@@ -1,55 +1,102 @@
 """Small objects of the store by path, with conditional creation, on a folder or object storage."""
 
-import errno
-import os
-import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore, from_url
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import LocalStore
 
+from pipeline import ids
 from pipeline.errors import InputError, StoreRefused
+from pipeline.place import Place, is_remote
+from pipeline.refusals import no_bucket, store_errors
 
-_NO_SPACE = os.strerror(errno.ENOSPC)
-_LANCE_READ = re.compile(r"LanceError\(IO\)|Not found: ")  # which it raises as ValueError
+__all__ = ["Objects", "is_remote", "resolved", "store_errors"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_AT_ONCE = 16  # requests to object storage on their way, where there are many to make
+_PROVEN = b"conditional writes work"
 
 
-def is_remote(uri: str) -> bool:
-    """Whether a store's URI is a URL of object storage rather than a path on this machine."""
-    return "://" in uri and not uri.startswith("file://")
+def resolved(address: str) -> str:
+    """The address as every process understands it, whatever folder it works in."""
+    return Place.of(address).address
 
 
-def resolved(uri: str) -> str:
-    """The URI as every process understands it, whatever folder it works in."""
-    if is_remote(uri):
-        return uri.rstrip("/")
-    return os.path.abspath(Path(uri.removeprefix("file://")).expanduser())
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An object as its store lists it."""
+
+    path: str
+    size: int  # bytes
+    modified: datetime
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.path.rpartition("/")[2]
 
 
 class Objects:
-    """The store at a URI: a path on this machine, or a URL such as s3://bucket/prefix."""
+    """The store at an address: a path on this machine, or a URL such as s3://bucket/prefix."""
 
-    def __init__(self, uri: str, *, create: bool = False) -> None:
-        """Open a store; raises InputError where there is none, unless `create` is set."""
-        self.uri = resolved(uri)
-        with store_errors(uri):
-            if is_remote(uri):
-                self._store: Any = from_url(self.uri)
+    def __init__(self, address: str, *, create: bool = False) -> None:
+        """Open a store; raises InputError where there is none, unless `create` is set.
+
+        To create one on object storage proves that it can be committed to (`prove`).
+        """
+        place = Place.of(address)
+        self.uri = place.uri
+        self.options = place.lance()  # for Lance, which opens datasets of the store itself
+        self._place = place
+        self._remote = is_remote(self.uri)
+        self._proven = not self._remote
+        self._reached = not self._remote
+        if not self._remote and not create and not Path(self.uri).is_dir():
+            raise InputError(
+                f"there is no store at {address}; ingest something first, or name it with --store"
+            )
+        with store_errors(self.uri):
+            if not self._remote:
+                self._store: Any = LocalStore(prefix=Path(self.uri), mkdir=create)
                 return
-            folder = Path(self.uri)
-            if not create and not folder.is_dir():
-                raise InputError(
-                    f"there is no store at {uri}; ingest something first, or name it with --store"
-                )
-            self._store = LocalStore(prefix=folder, mkdir=create)
+            self._store = place.open(first=True)
+        if create:
+            self.prove()
 
     def at(self, path: str) -> str:
         """The URI of a path in the store, for libraries that open it themselves."""
         return f"{self.uri}/{path}"
+
+    def prove(self) -> None:
+        """Make sure that the server takes a conditional write only once, which every commit leans on.
+
+        It is tried at the first use of a store, and remembered there. Raises StoreRefused.
+        """
+        if self._proven:
+            return
+        path = f"checked/{ids.digest(self._place.endpoint_url or '')[:12]}"  # a copy elsewhere proves nothing
+        if self.get(path) != _PROVEN:
+            self._created(path, b"tried")
+            if self._created(path, b"tried again"):
+                self.delete(path)
+                raise StoreRefused(
+                    f"{self.uri} ignores conditional writes (If-None-Match), so that runs at once would lose "
+                    "each other's work; use a server that has them, such as S3, GCS, Azure, MinIO or Ceph of "
+                    "today, or a folder"
+                )
+            self.put(path, _PROVEN)
+        self._proven = True
 
     def put(self, path: str, data: bytes) -> None:
         """Write an object whole: written aside, then renamed."""
@@ -58,6 +105,10 @@ class Objects:
 
     def create(self, path: str, data: bytes) -> bool:
         """Write an object only if there is none; says whether this call made it."""
+        self.prove()
+        return self._created(path, data)
+
+    def _created(self, path: str, data: bytes) -> bool:
         with self._errors(path):
             try:
                 obstore.put(self._store, path, data, mode="create")
@@ -70,13 +121,33 @@ class Objects:
         with self._errors(path):
             try:
                 return bytes(obstore.get(self._store, path).bytes())
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if no_bucket(error):
+                    raise
                 return None
+
+    def get_all(self, paths: Iterable[str], ahead: int = _AT_ONCE) -> Iterator[bytes | None]:
+        """Read objects in the order of their paths; on object storage so many are asked for ahead."""
+        return _at_once(self.get, paths, ahead) if self._remote else map(self.get, paths)
+
+    def put_all(self, objects: Iterable[tuple[str, bytes]]) -> None:
+        """Write objects, on object storage several at once."""
+
+        def put(one: tuple[str, bytes]) -> None:
+            self.put(*one)
+
+        deque(_at_once(put, objects, _AT_ONCE) if self._remote else map(put, objects), maxlen=0)
 
     def paths(self, prefix: str) -> list[str]:
         """The paths of all objects below a prefix, sorted."""
         with self._errors(prefix):
             return sorted(meta["path"] for batch in obstore.list(self._store, prefix) for meta in batch)
+
+    def listed(self, prefix: str) -> list["Kept"]:
+        """All objects below a prefix, as the store lists them."""
+        with self._errors(prefix):
+            found = (meta for batch in obstore.list(self._store, prefix) for meta in batch)
+            return [Kept(meta["path"], int(meta["size"]), meta["last_modified"]) for meta in found]
 
     def folders(self, prefix: str) -> list[str]:
         """The names of the folders right below a prefix, sorted."""
@@ -89,6 +160,15 @@ class Objects:
         with self._errors(path), suppress(FileNotFoundError):
             obstore.delete(self._store, path)
 
+    def delete_all(self, paths: Sequence[str]) -> None:
+        """Remove objects; on object storage a thousand a request."""
+        if not self._remote:
+            for path in paths:
+                self.delete(path)
+        elif paths:
+            with self._errors(paths[0]):
+                obstore.delete(self._store, list(paths))
+
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
         try:
@@ -96,21 +176,21 @@ class Objects:
                 yield
         except ValueError as error:
             raise InputError(f"{path!r} cannot be a path in a store: {error}") from error
+        if not self._reached:
+            self._store, self._reached = self._place.open(), True
 
 
-@contextmanager
-def store_errors(place: str) -> Iterator[None]:
-    """Translate what storage libraries raise into StoreRefused, which says where and what to do."""
-    try:
-        yield
-    except (OSError, BaseError, ValueError) as error:
-        if isinstance(error, ValueError) and not _LANCE_READ.match(str(error)):
-            raise
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if getattr(error, "errno", None) == errno.ENOSPC or _NO_SPACE in str(error):
-            raise StoreRefused(
-                f"no space left for {place}; make room, then run the same command again"
-            ) from error
-        raise StoreRefused(
-            f"the store cannot be used at {place}: {first}; vecmill doctor checks it"
-        ) from error
+def _at_once(step: Callable[[T], R], items: Iterable[T], most: int) -> Iterator[R]:
+    """Apply a step to each item, a bounded number at a time; results come in the items' order."""
+    waiting = iter(items)
+    flying = deque[Future[R]]()
+    with ThreadPoolExecutor(most) as pool:
+        try:
+            flying.extend(pool.submit(step, item) for item in islice(waiting, most))
+            while flying:
+                result = flying.popleft().result()
+                flying.extend(pool.submit(step, item) for item in islice(waiting, 1))
+                yield result
+        finally:
+            for future in flying:
+                future.cancel()

@@ -69,7 +69,8 @@ class FragmentWriter:
             .append_column("embedded_at", pa.repeat(now, len(chunks)))
         )
         with store_errors(self.uri):
-            fragments = write_fragments(rows.cast(target), self.uri, schema=target)
+            options = self._store.options
+            fragments = write_fragments(rows.cast(target), self.uri, schema=target, storage_options=options)
         return [orjson.dumps(fragment.to_json()).decode() for fragment in fragments], len(rows)
 
     def _vectors(self, hashes: pa.Array) -> pa.Array:
@@ -90,8 +91,12 @@ class FragmentWriter:
         return pa.concat_arrays(vectors).take(order)
 
     @cached_property
+    def _store(self) -> Objects:
+        return Objects(self.job.store)
+
+    @cached_property
     def _staging(self) -> Staging:
-        return Staging(Objects(self.job.store), self.job.run_id)
+        return Staging(self._store, self.job.run_id)
 
     @cached_property
     def _dead(self) -> pa.Array:
@@ -99,7 +104,6 @@ class FragmentWriter:
 
     @cached_property
     def _indexes(self) -> list[VectorIndex]:
-        store = Objects(self.job.store)
-        cached = VectorCache(store, self.job.space).open()
-        live = open_version(store, self.job.table, self.live) if self.live else None
+        cached = VectorCache(self._store, self.job.space).open()
+        live = open_version(self._store, self.job.table, self.live) if self.live else None
         return [VectorIndex(dataset) for dataset in (cached, live) if dataset is not None]

@@ -182,7 +182,8 @@ def _staged(context: Context, columns: list[str]) -> Iterator[pa.Table]:
     for text in staged["fragments"]:
         for file in orjson.loads(text)["files"]:
             with store_errors(uri):
-                yield LanceFileReader(f"{uri}/data/{file['path']}", columns=columns).read_all().to_table()
+                place, options = f"{uri}/data/{file['path']}", context.store.options
+                yield LanceFileReader(place, options, columns).read_all().to_table()
 
 
 def _matrix(rows: pa.Table) -> Vectors:

@@ -27,7 +27,8 @@ def validate(context: Context) -> None:
     for text in staged["fragments"]:
         for file in orjson.loads(text)["files"]:
             with store_errors(uri):
-                reader = LanceFileReader(f"{uri}/data/{file['path']}", columns=["chunk_id", "vector"])
+                place, columns = f"{uri}/data/{file['path']}", ["chunk_id", "vector"]
+                reader = LanceFileReader(place, context.store.options, columns)
                 rows = reader.read_all().to_table()
             _check_vectors(rows["vector"], context.job.space.dimensions)
             ids.append(rows["chunk_id"])

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import ids, schema
-from pipeline.datasets import create_dataset, lost_race, open_dataset
+from pipeline.datasets import Options, create_dataset, lost_race, open_dataset
 from pipeline.errors import StoreRefused
 from pipeline.model import Space, SplitterSpec
 from pipeline.objects import Objects, store_errors
@@ -38,7 +38,7 @@ def open_version(objects: Objects, table: str, entry: Entry) -> lance.LanceDatas
     """Exactly what a version's readers see."""
     uri = generation_uri(objects, table, entry.generation)
     with store_errors(uri):
-        dataset = open_dataset(uri, entry.lance_version)
+        dataset = open_dataset(uri, entry.lance_version, objects.options)
     if dataset is None:
         raise StoreRefused(
             f"version {entry.version} of table {table!r} is gone: Lance version {entry.lance_version} "
@@ -53,10 +53,10 @@ def ensure_generation(
     """Create a generation where there is none; gives its URI. Another process may be doing the same."""
     uri = generation_uri(objects, table, generation)
     with store_errors(uri):
-        if open_dataset(uri) is None:
+        if open_dataset(uri, options=objects.options) is None:
             empty = schema.table(space, splitter).empty_table()
             create_dataset(objects, _path(table, generation), empty)
-        dataset = _opened(uri)
+        dataset = _opened(uri, options=objects.options)
         if not dataset.describe_indices():
             try:
                 # ICU finds word boundaries in Japanese without a dictionary to download.
@@ -87,15 +87,15 @@ class Committed:
     replaced: pa.Array  # chunk_ids of the rows that went
 
 
-def commit(uri: str, live: Entry | None, change: Change) -> Committed | None:
+def commit(uri: str, live: Entry | None, change: Change, options: Options = None) -> Committed | None:
     """Commit a change on top of the live version; None where another commit came in between.
 
     Lance would merge the two, or rebase on what is not live: the caller looks again and repeats.
     """
     with store_errors(uri):
         try:
-            base = _based_on(uri, live.lance_version if live else _EMPTY)
-            return None if base is None else _committed(uri, base, change)
+            base = same_rows(uri, live.lance_version if live else _EMPTY, options)
+            return None if base is None else _committed(uri, base, change, options)
         except OSError as error:
             if not lost_race(error):
                 raise
@@ -106,7 +106,8 @@ def tag_live(objects: Objects, log: Log) -> None:
     """Let the Lance tag `live` follow, for people who open the dataset with Lance; the log decides."""
     entry = log.live()
     try:
-        tags = _opened(generation_uri(objects, log.table, entry.generation)).tags
+        uri = generation_uri(objects, log.table, entry.generation)
+        tags = _opened(uri, options=objects.options).tags
         if "live" in tags.list():
             tags.update("live", entry.lance_version)
         else:
@@ -115,7 +116,7 @@ def tag_live(objects: Objects, log: Log) -> None:
         return  # a courtesy: another run moving it at the same time is no harm
 
 
-def _committed(uri: str, base: lance.LanceDataset, change: Change) -> Committed | None:
+def _committed(uri: str, base: lance.LanceDataset, change: Change, options: Options) -> Committed | None:
     doomed = _rows_of(base, change.documents)
     updated, removed = _without(base, doomed)
     fragments = [lance.FragmentMetadata.from_json(text) for text in change.fragments]
@@ -126,24 +127,24 @@ def _committed(uri: str, base: lance.LanceDataset, change: Change) -> Committed 
         fields_modified=[],
     )
     transaction = lance.Transaction(base.version, operation, transaction_properties=dict(change.properties))
-    after = lance.LanceDataset.commit(uri, transaction)
+    after = lance.LanceDataset.commit(uri, transaction, storage_options=options)
     if after.version != base.version + 1:
         return None
     return Committed(after.version, after.count_rows(), doomed["chunk_id"].combine_chunks())
 
 
-def _based_on(uri: str, version: int) -> lance.LanceDataset | None:
+def same_rows(uri: str, version: int, options: Options = None) -> lance.LanceDataset | None:
     """The newest Lance version, made equal to the live one where something else came after it."""
-    newest = _opened(uri)
+    newest = _opened(uri, options=options)
     if newest.version == version:
         return newest
-    base = _opened(uri, version)
+    base = _opened(uri, version, options)
     base.restore()  # type: ignore[no-untyped-call]
     return base if base.version == newest.version + 1 else None
 
 
-def _opened(uri: str, version: int | None = None) -> lance.LanceDataset:
-    dataset = open_dataset(uri, version)
+def _opened(uri: str, version: int | None = None, options: Options = None) -> lance.LanceDataset:
+    dataset = open_dataset(uri, version, options)
     if dataset is None:
         raise FileNotFoundError(f"there is no Lance dataset{f' of version {version}' if version else ''}")
     return dataset
