@@ -1,9 +1,10 @@
 """The seams: what the stages ask for, and what others implement."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,26 @@ class TokenCounter(Protocol):
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each text; never fewer than the provider does."""
+
+
+class OffsetCounter(TokenCounter, Protocol):
+    """A counter that also tells where tokens lie."""
+
+    @property
+    def seam(self) -> re.Pattern[str]:
+        """Matches, empty, between two characters that no token holds both of, whatever is around them.
+
+        It looks at no others. So the counts of what seams part a text into add up.
+        """
+
+    def ends(self, text: str) -> npt.NDArray[np.uint32]:
+        """Where each token ends, in characters; one that ends within a character, where that does."""
+
+
+def tells_offsets(counter: TokenCounter) -> TypeGuard[OffsetCounter]:
+    """Whether a counter is one that does."""
+    # To ask isinstance of a Protocol takes longer than to cut a short page.
+    return hasattr(counter, "ends")
 
 
 class Splitter(Protocol):

@@ -41,7 +41,8 @@ def chunk_sections(
 
 def cut_sections(cutter: "Cutter", sections: Iterable[Section], counter: TokenCounter) -> list[Chunk]:
     """Chunk every section of the cutter's text; see `chunk_sections`."""
-    return list(_in_order(_counted(cutter, cutter.drafts(sections), counter, cutter.spec)))
+    chunks = _counted(cutter, cutter.drafts(sections), counter)
+    return list(_in_order(chunks) if cutter.spec.overlap else chunks)
 
 
 def span_sections(
@@ -156,9 +157,10 @@ class Cutter:
         ]
 
     def tokens(self, drafts: Sequence[_Draft], counter: TokenCounter) -> list[int]:
-        """The tokens of what will be embedded; what the ruler counted already is not counted again."""
-        known = self._ruler.counted if isinstance(self._ruler, Tokens) else {}
-        found = [None if prefix else known.get((start, end)) for start, end, prefix, _ in drafts]
+        """The tokens of what will be embedded; what the ruler can tell is not counted again."""
+        found: list[int | None] = [None] * len(drafts)
+        if isinstance(self._ruler, Tokens):
+            found = [self._ruler.told(start, end, prefix) for start, end, prefix, _ in drafts]
         unknown = (draft for draft, tokens in zip(drafts, found, strict=True) if tokens is None)
         counts = iter(counter.count([prefix + self.text[start:end] for start, end, prefix, _ in unknown]))
         return [next(counts) if tokens is None else tokens for tokens in found]
@@ -188,24 +190,21 @@ class Cutter:
         return self._kept(section.wholes[number][2])
 
 
-def _counted(
-    cutter: Cutter, drafts: Iterator[_Draft], counter: TokenCounter, spec: SplitterSpec
-) -> Iterator[Chunk]:
+def _counted(cutter: Cutter, drafts: Iterator[_Draft], counter: TokenCounter) -> Iterator[Chunk]:
     """Count each chunk as it will be embedded, and tighten those that are over the bound with their prefix.
 
     Tokens can fall otherwise where a prefix meets the text.
     """
+    bound, in_tokens = cutter.spec.bound, cutter.spec.max_characters is None
     while batch := list(islice(drafts, _COUNTED_AT_ONCE)):
-        while batch:
-            tight: list[_Draft] = []
-            for draft, tokens in zip(batch, cutter.tokens(batch, counter), strict=True):
-                start, end, prefix, section = draft
-                size = tokens if spec.max_characters is None else len(prefix) + end - start
-                tighter = cutter.tighter(draft, size - spec.bound) if size > spec.bound else []
-                tight += tighter
-                if not tighter:
-                    yield Chunk(start, end, tokens, section.heading_path, prefix)
-            batch = tight
+        for draft, tokens in zip(batch, cutter.tokens(batch, counter), strict=True):
+            start, end, prefix, section = draft
+            size = tokens if in_tokens else len(prefix) + end - start
+            tighter = cutter.tighter(draft, size - bound) if size > bound else None
+            if tighter:
+                yield from _counted(cutter, iter(tighter), counter)
+            else:
+                yield Chunk(start, end, tokens, section.heading_path, prefix)
 
 
 def _common(path: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:

@@ -35,7 +35,6 @@ class Windows:
         self._costs = costs or {}  # of the headers of wholes
         self._ruler_erred = False  # whether a chunk as it was to be turned out to be too long
         self._exact = isinstance(ruler, Characters)
-        self._quick = style.paragraphs and self._exact
 
     def cut(  # noqa: C901, PLR0915 - the engine's one loop: a call more in it is what splitting waits for
         self, start: int, end: int, bounds: Bounds, wholes: Sequence[Whole] = (), body: int = 0
@@ -52,13 +51,17 @@ class Windows:
         floor = skip_space(scan, body, end) if body else start  # the chunk's end has to lie behind it
         number = 0  # of the first whole that ends behind the start
         limit = end  # where a chunk has to end earlier than the ruler told
-        quick = self._quick and not wholes
+        quick, exact, over_by = self._style.paragraphs and not wholes, self._exact, self._ruler.over
         while start < end:
             if quick:
                 # Most chunks end at a blank line: these are the steps below, made short for them.
-                while (reach := start + bound) < end and not scan[reach].isspace():
-                    stop = scan.rfind("\n\n", reach - bound * late // 8, reach)
+                while (reach := start + bound if exact else reach_of(start, bound)) < end:
+                    if scan[reach].isspace():
+                        break
+                    stop = scan.rfind("\n\n", reach - (reach - start) * late // 8, reach)
                     if stop < floor or scan[stop + 2].isspace() or scan[stop - 1].isspace():
+                        break
+                    if not exact and over_by(start, stop, bound) > 0:
                         break
                     spans.append((start, stop))
                     new = floor = stop + 2
@@ -84,7 +87,7 @@ class Windows:
                     start, limit, self._ruler_erred = new, end, False
                     continue
             stop = _without_space(scan, start, at)
-            if not self._exact and (over := self._ruler.over(start, stop, room)) > 0:
+            if not exact and (over := over_by(start, stop, room)) > 0:
                 limit, self._ruler_erred = self._earlier(start, stop, room, over), True
                 if limit < stop:
                     continue

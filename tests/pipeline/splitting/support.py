@@ -1,10 +1,13 @@
 """What a split must hold whatever the text, and counters whose arithmetic can be done in the head."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import regex
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -90,8 +93,13 @@ def specs(draw: st.DrawFn) -> SplitterSpec:
 class Letters:
     """A token a character: pieces always add up."""
 
+    seam = re.compile("")
+
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text) for text in texts]
+
+    def ends(self, text: str) -> npt.NDArray[np.uint32]:
+        return np.arange(1, len(text) + 1, dtype=np.uint32)
 
 
 class Quarters:
@@ -104,8 +112,13 @@ class Quarters:
 class Words:
     """A token a word, however wide the space between them."""
 
+    seam = re.compile(r"(?<=\s)(?=\S)|(?<=\S)(?=\s)")
+
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
+
+    def ends(self, text: str) -> npt.NDArray[np.uint32]:
+        return np.array([word.end() for word in re.finditer(r"\S+", text)], np.uint32)
 
 
 class Clinging:

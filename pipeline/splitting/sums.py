@@ -1,0 +1,146 @@
+"""Sums of tokens over a text: it is counted once, and from then on they tell where so many tokens end."""
+
+import re
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import cache
+from itertools import accumulate, islice
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.ports import OffsetCounter, TokenCounter, tells_offsets
+
+_TOKENS = 96  # a stretch, as near as the text's beginning tells
+_SAMPLE = 1000  # characters that tell how many a token has
+_NARROW, _WIDE = 40, 400  # characters a stretch, at least and at most
+_STRETCHES = 8192  # counted at once: a large text is never held twice
+_CHARACTERS = 1 << 20  # whose offsets are told at once
+_NEAR = 64  # characters in which a seam is looked for: most words are shorter
+
+
+class Sums(Protocol):
+    """The tokens before each place of a text."""
+
+    def before(self, at: int) -> int:
+        """How many tokens are before a place, about."""
+
+    def place(self, tokens: int) -> int:
+        """Where so many tokens are before, about; perhaps beyond the text where it has fewer."""
+
+    def between(self, start: int, end: int) -> int:
+        """The tokens of text[start:end] by itself."""
+
+
+class Stretches:
+    """Sums over stretches: within one, tokens are shared out evenly."""
+
+    def __init__(self, text: str, counter: TokenCounter) -> None:
+        self._text = text
+        self._counter = counter
+        self._starts = array("q", [0])  # of stretches, and the text's end
+        self._before = array("q", [0])  # tokens in front of each
+        sample = text[:_SAMPLE]
+        tokens = counter.count([sample])[0]
+        stretches = _stretches(len(sample) * _TOKENS // max(1, tokens)).finditer(text)
+        while batch := list(islice(stretches, _STRETCHES)):
+            self._starts.extend(stretch.end() for stretch in batch)
+            counts = counter.count([stretch.group() for stretch in batch])
+            self._before.extend(islice(accumulate(counts, initial=self._before[-1]), 1, None))
+
+    def before(self, at: int) -> int:
+        """Those of whole stretches, and a share of the one it is in."""
+        starts, before = self._starts, self._before
+        number = bisect_right(starts, at) - 1
+        if number + 1 >= len(starts):
+            return before[-1]
+        first, behind = starts[number], starts[number + 1]
+        return before[number] + (before[number + 1] - before[number]) * (at - first) // (behind - first)
+
+    def place(self, tokens: int) -> int:
+        """So far into a stretch as tokens are left for it."""
+        starts, before = self._starts, self._before
+        number = bisect_right(before, tokens) - 1
+        if number + 1 >= len(starts):
+            return len(self._text) + 1
+        if number < 0:
+            return 0
+        first, behind = before[number], before[number + 1]
+        return starts[number] + (starts[number + 1] - starts[number]) * (tokens - first) // (behind - first)
+
+    def between(self, start: int, end: int) -> int:
+        """Counted anew."""
+        return self._counter.count([self._text[start:end]])[0]
+
+
+class Offsets:
+    """Sums from where each token ends: exact between two seams; only what is beside them is counted."""
+
+    def __init__(self, text: str, counter: OffsetCounter) -> None:
+        self._text = text
+        self._counter = counter
+        self._seam = counter.seam
+        self._counts: dict[str, int] = {}  # of what was beside seams
+        ends = [counter.ends(text[start:end]) + np.uint32(start) for start, end in _parts(text, counter.seam)]
+        self._ends: memoryview[int] = np.concatenate(ends).data if ends else memoryview(b"")
+
+    def before(self, at: int) -> int:
+        """Those that end there at the latest."""
+        return bisect_right(self._ends, at)
+
+    def place(self, tokens: int) -> int:
+        """Where the last of them ends."""
+        if tokens > len(self._ends):
+            return len(self._text) + 1
+        return self._ends[tokens - 1] if tokens > 0 else 0
+
+    def between(self, start: int, end: int) -> int:
+        """What is between the first and the last seam, and what is counted before and behind them."""
+        text, seam = self._text, self._seam
+        first, last = start, end
+        if start and not seam.match(text, start):
+            found = seam.search(text, start + 1, min(end, start + _NEAR))
+            first = found.start() if found else end
+        if end < len(text):
+            low = max(first, end - _NEAR)
+            while last > low and not seam.match(text, last):
+                last -= 1
+            if last == low:
+                return self._count(text[start:end])
+        tokens = bisect_right(self._ends, last) - bisect_right(self._ends, first)
+        if start < first:
+            tokens += self._count(text[start:first])
+        return tokens + self._count(text[last:end]) if last < end else tokens
+
+    def _count(self, text: str) -> int:
+        tokens = self._counts.get(text)
+        if tokens is None:
+            [tokens] = self._counter.count([text])
+            if len(text) <= _NEAR:
+                self._counts[text] = tokens
+        return tokens
+
+
+def sums_over(text: str, counter: TokenCounter) -> Sums:
+    """The most exact sums that a counter can give."""
+    return Offsets(text, counter) if tells_offsets(counter) else Stretches(text, counter)
+
+
+def _parts(text: str, seam: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """Parts of a text, as small as its seams let them be."""
+    start, end = 0, len(text)
+    while start < end:
+        found = seam.search(text, start + _CHARACTERS)
+        start, before = found.start() if found else end, start
+        yield before, start
+
+
+def _stretches(characters: int) -> re.Pattern[str]:
+    """What cuts a text into stretches: at a line's end where one is near, since no token reaches over it."""
+    return _stretches_of(max(_NARROW, min(_WIDE, characters // _NARROW * _NARROW)))
+
+
+@cache
+def _stretches_of(width: int) -> re.Pattern[str]:
+    return re.compile(rf"(?s:.{{{width}}})[^\n]{{0,{width // 2}}}+\n++|(?s:.{{1,{width}}})")
