@@ -18,7 +18,7 @@ from infra.config import (
     SplitterConfig,
     StoreConfig,
 )
-from pipeline.model import Budget, Endpoint, SplitterSpec
+from pipeline.model import Budget, Endpoint, Space, SplitterSpec
 
 SOURCE = {"uri": "docs"}
 
@@ -62,6 +62,7 @@ def test_a_table_and_a_source_are_all_that_a_pipeline_needs() -> None:
         ({"splitter": {"kind": "semantic", "max_tokens": 64, "min_tokens": 33}}, ["splitter"]),
         ({"embedding": {"model": "m"}}, ["embedding"]),
         ({"embedding": {"provider": "cohere", "model": "m", "dimensions": 3}}, ["embedding.provider"]),
+        ({"embedding": {"pooling": "max"}}, ["embedding.pooling"]),
         ({"embedding": {"rpm": 0, "max_in_flight": 0}}, ["embedding.rpm", "embedding.max_in_flight"]),
         ({"embedding": {"tpm": 1.5, "batch_inputs": -1}}, ["embedding.tpm", "embedding.batch_inputs"]),
         ({"embedding": {"timeout": 0, "patience": -1}}, ["embedding.timeout", "embedding.patience"]),
@@ -233,3 +234,10 @@ def test_a_deadline_is_in_hours_or_as_people_write_times(written: Any, hours: fl
 def test_what_is_no_lane_or_deadline_is_refused(form: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         EmbeddingConfig.model_validate(form)
+
+
+def test_a_space_has_its_prefixes_and_how_its_model_is_used() -> None:
+    named = {"provider": "onnx", "model": "models/e5", "dimensions": 128, "document_prefix": "passage: "}
+    form = EmbeddingConfig.model_validate({**named, "pooling": "cls", "matryoshka": True})
+    assert form.space() == Space("onnx", "models/e5", 128, "passage: ", pooling="cls", matryoshka=True)
+    assert EmbeddingConfig.model_validate(named).space() == Space("onnx", "models/e5", 128, "passage: ")

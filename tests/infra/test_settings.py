@@ -87,6 +87,15 @@ def test_relative_paths_are_relative_to_the_file_and_others_stay(tmp_path: Path)
     ]
 
 
+def test_a_models_folder_is_relative_to_the_file_and_a_name_in_a_cache_is_none(tmp_path: Path) -> None:
+    (tmp_path / "models" / "small").mkdir(parents=True)
+    file = tmp_path / "vecmill.toml"
+    for said, meant in (("models/small", str(tmp_path / "models" / "small")), ("some/small", "some/small")):
+        form = f'{{ provider = "sentence-transformers", model = "{said}", dimensions = 8 }}'
+        file.write_text(f'[pipelines.t]\ntable = "t"\nsource = {{ uri = "docs" }}\nembedding = {form}\n')
+        assert read_config(str(file), read_environment()).pipelines["t"].embedding.model == meant
+
+
 def test_a_folder_that_only_looks_like_somebodys_home_is_a_folder(tmp_path: Path) -> None:
     config = read_config(_file(tmp_path, '[store]\nuri = "~nobody-has-this-name/x"'), NOTHING)
     assert config.store.uri == f"{tmp_path}/~nobody-has-this-name/x"

@@ -30,8 +30,9 @@ def test_a_million_tokens_cost_the_rate_whatever_the_dimensions(model: str, doll
     assert _usd(f"openai/{model}@64", 1) == pytest.approx(dollars / 1e6)
 
 
-def test_the_local_model_and_nothing_at_all_are_free() -> None:
-    assert _usd("local/wordllama@256", 10**12) == 0.0
+def test_models_on_this_machine_and_nothing_at_all_are_free() -> None:
+    for name in ("local/wordllama@256", "onnx/small@8", "sentence-transformers/small@8"):
+        assert _usd(name, 10**12) == 0.0
     assert _usd("openai/unheard-of@8", 0) == 0.0
 
 
