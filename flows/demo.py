@@ -1,6 +1,7 @@
 """The demo: the whole path on documents that the package carries."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from flows import render
@@ -59,7 +60,7 @@ def _found(store: StoreConfig, question: str) -> list[dict[str, Any]]:
 
 
 def _next(store: StoreConfig) -> str:
-    where = "" if store.uri == StoreConfig().uri else f" --store {store.uri}"
+    where = "" if store.uri == StoreConfig().uri else f" --store {quote(store.uri)}"
     commands = (
         "demo",
         'search --table demo "When does wind force us to close?"',

@@ -13,6 +13,7 @@ from infra.config import KINDS_OF, Config, PipelineConfig, SourceConfig, Splitte
 from infra.settings import explain, read_config, read_environment
 from pipeline.errors import UsageError
 from pipeline.model import Space
+from pipeline.place import is_remote
 
 _ROW_FILES = (".csv", ".jsonl", ".ndjson", ".parquet")
 
@@ -62,8 +63,15 @@ def load(common: Common) -> Config:
     """The configuration with the store that the command names, if it names one."""
     environment = read_environment()
     config = read_config(common.config, environment)
-    store = common.store or environment.store
-    return config.model_copy(update={"store": StoreConfig(uri=store)}) if store else config
+    named = common.store or environment.store
+    if not named:
+        return config
+    # Another bucket is taken to be of the same server.
+    options = config.store.model_dump(exclude={"uri"}) if is_remote(named) else {}
+    try:
+        return config.model_copy(update={"store": StoreConfig(uri=named, **options)})
+    except ValidationError as error:
+        raise UsageError(explain(error, {"uri": "--store"})) from error
 
 
 def requested(name: str, run: Run, cut: Cut, rows: Rows, config: Config) -> PipelineConfig:

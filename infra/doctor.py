@@ -20,6 +20,7 @@ from pipeline.errors import InputError, VecmillError
 from pipeline.local_models import NEEDS, identified
 from pipeline.model import Endpoint, Space
 from pipeline.objects import Objects, is_remote, resolved
+from pipeline.place import Place
 
 if TYPE_CHECKING:
     from pipeline.embedding.resident import ResidentProvider
@@ -101,7 +102,8 @@ def _store(uri: str) -> str:
             )
     finally:
         objects.delete(probe)
-    return f"{objects.uri}: writable, conditional writes work"
+    endpoint = Place.of(uri).endpoint_url
+    return f"{objects.uri}{f' at {endpoint}' if endpoint else ''}: writable, conditional writes work"
 
 
 def _prefect_server() -> str:

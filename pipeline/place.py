@@ -7,7 +7,7 @@ AZURE_STORAGE_ACCOUNT_NAME and so on). What is said here goes to all of these li
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -69,24 +69,23 @@ class Place:
         _check_endpoint(self.endpoint_url, allow_http=self.allow_http)
 
     @classmethod
-    def of(cls, address: str) -> "Place":
-        """Read an address. Raises InputError for one that is none, and for credentials in it."""
-        if not is_remote(address):
-            return cls(os.path.abspath(Path(address.removeprefix("file://")).expanduser()))
-        uri, _, query = address.partition("?")
-        place = cls(uri.rstrip("/") if uri.partition("://")[2].strip("/") else uri)
-        return place.with_options(**dict(parse_qsl(query)))
+    def of(cls, address: str, **usual: Any) -> "Place":
+        """Read an address, with what is `usual` where it says nothing else.
 
-    def with_options(self, **options: Any) -> "Place":
-        """The place with options in addition; raises InputError for those that there are not."""
+        Raises InputError for one that is none, and for credentials in it.
+        """
+        if not is_remote(address):
+            return cls(os.path.abspath(Path(address.removeprefix("file://")).expanduser()), **usual)
+        uri, _, query = address.partition("?")
+        options = {**usual, **dict(parse_qsl(query))}
         unknown = [name for name in options if name not in ("endpoint_url", "region", "allow_http")]
         if unknown:
             raise InputError(
                 f"{unknown[0]!r} is no option of a store's URL; there are endpoint_url, region and "
                 "allow_http. Credentials belong into the environment"
             )
-        http = options.get("allow_http", self.allow_http)
-        return replace(self, **{**options, "allow_http": http in (True, "true", "1")})
+        options["allow_http"] = options.get("allow_http") in (True, "true", "1")
+        return cls(uri.rstrip("/") if uri.partition("://")[2].strip("/") else uri, **options)
 
     @property
     def address(self) -> str:
