@@ -20,6 +20,7 @@ from pydantic import (
 from pipeline.embedding.address import checked_address
 from pipeline.errors import InputError
 from pipeline.model import Space, SplitterSpec
+from pipeline.place import Place, is_remote
 from pipeline.schema import SYSTEM_VIEWS
 
 DEFAULT_SPACE = Space("local", "wordllama", 256)
@@ -74,14 +75,30 @@ class _Form(BaseModel):
 
 
 class StoreConfig(_Form):
-    """Where everything is kept."""
+    """Where everything is kept; credentials are no part of it."""
 
+    # Before the URI, which takes them in: so they go wherever it goes.
+    endpoint_url: str | None = Field(
+        None, title="Endpoint", description="Of a server of your own: https://storage.example.com:9000"
+    )
+    region: str | None = Field(None, title="Region", description="Of the bucket")
+    allow_http: bool = Field(False, title="Allow http://", description="All travels unencrypted then")
     uri: str = Field(
         "./vecmill-data",
         min_length=1,
         title="Store",
         description="A folder, or a URL such as s3://bucket/prefix",
+        validate_default=True,
     )
+
+    @field_validator("uri")
+    @classmethod
+    def _with_options(cls, uri: str, info: ValidationInfo) -> str:
+        options = {name: value for name, value in info.data.items() if value}
+        try:
+            return Place.of(uri, **options).address if options or is_remote(uri) else uri
+        except InputError as error:
+            raise ValueError(str(error)) from None
 
 
 class SourceConfig(_Form):
