@@ -33,6 +33,7 @@ from tests.benchmarks.embedding_overhead import staged
 from tests.benchmarks.side_by_side import table
 
 _TPM, _RPM = 600_000, 3000
+_BURST = 3  # seconds of the limit that gather at the endpoint: nobody can send a minute's tokens at once
 _FROM = 10.0  # seconds, from the first bill
 _BATCH = 16  # texts a request of a peer: 3,200 tokens
 _MODEL, _KEY = "text-embedding-3-small", "sk-none"
@@ -119,17 +120,9 @@ def _watch(
 
 @contextmanager
 def _endpoint() -> Iterator[str]:
-    words = [
-        sys.executable,
-        "-m",
-        "tests.endpoint",
-        "--tpm",
-        str(_TPM),
-        "--rpm",
-        str(_RPM),
-        "--latency",
-        "0.2",
-    ]
+    limits = {"tpm": _TPM, "rpm": _RPM, "burst-seconds": _BURST, "latency": 0.2}
+    words = [f"--{name}={value}" for name, value in limits.items()]
+    words = [sys.executable, "-m", "tests.endpoint", *words]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
