@@ -59,7 +59,7 @@ class Ledger:
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, newest first; one whose process is gone without an end is `killed`."""
-        found = [record for run_id in self._objects.folders("runs") if (record := self._read(run_id))]
+        found = [one for one in self._objects.each(self._read, self._objects.folders("runs")) if one]
         return sorted(found, key=lambda record: str(record["started_at"]), reverse=True)
 
     def run(self, run_id: str) -> dict[str, Any]:

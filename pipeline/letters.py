@@ -1,7 +1,7 @@
 """Dead letters: what could not be embedded, until it goes through or somebody dismisses it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,7 +45,7 @@ class DeadLetters:
     def all(self, table: str | None = None) -> list[Letter]:
         """All letters, of one table or of all, the latest first."""
         paths = self._objects.paths(_FOLDER if table is None else f"{_FOLDER}/{table}")
-        found = [Letter(**orjson.loads(data)) for path in paths if (data := self._objects.get(path))]
+        found = [Letter(**orjson.loads(data)) for data in self._objects.get_all(paths) if data]
         return sorted(sorted(found, key=lambda letter: letter.id), key=lambda letter: letter.at, reverse=True)
 
     def dismissed(self, table: str) -> dict[str, str]:
@@ -56,26 +56,25 @@ class DeadLetters:
         """File a run's letters. One that was dismissed stays so, unless it fails for another reason now."""
         found, at = list(found), datetime.now(UTC).isoformat(timespec="milliseconds")
         dismissed = self.dismissed(table) if found else {}
-        for one in found:
-            if dismissed.get(one["id"]) != one["reason"]:
-                self._put(Letter(**{"run_id": run_id, "table": table, "at": at, **one}))
+        self._put(
+            Letter(**{"run_id": run_id, "table": table, "at": at, **one})
+            for one in found
+            if dismissed.get(one["id"]) != one["reason"]
+        )
 
     def clear(self, letters: Iterable[Letter]) -> None:
         """Forget letters: what they are about has gone through, or is no more. Their runs remember them."""
-        for letter in letters:
-            self._objects.delete(_path(letter.table, letter.id))
+        self._objects.delete_all([_path(letter) for letter in letters])
 
     def dismiss(self, letters: Sequence[Letter], by: str, why: str) -> None:
         """Stop reporting letters, and keep who said so, when, and why."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        for letter in letters:
-            self._put(
-                Letter(**{**asdict(letter), "state": "dismissed", "by": by, "why": why, "dismissed_at": at})
-            )
+        self._put(replace(letter, state="dismissed", by=by, why=why, dismissed_at=at) for letter in letters)
 
-    def _put(self, letter: Letter) -> None:
-        self._objects.put(_path(letter.table, letter.id), orjson.dumps(letter, option=orjson.OPT_INDENT_2))
+    def _put(self, letters: Iterable[Letter]) -> None:
+        written = ((_path(one), orjson.dumps(one, option=orjson.OPT_INDENT_2)) for one in letters)
+        self._objects.put_all(written)
 
 
-def _path(table: str, name: str) -> str:
-    return f"{_FOLDER}/{table}/{name}.json"
+def _path(letter: Letter) -> str:
+    return f"{_FOLDER}/{letter.table}/{letter.id}.json"

@@ -126,17 +126,21 @@ class Objects:
                     raise
                 return None
 
+    def each(self, step: Callable[[T], R], items: Iterable[T], ahead: int = _AT_ONCE) -> Iterator[R]:
+        """Use the store for each of many items, in order; where it is far away, for so many ahead at once."""
+        return _at_once(step, items, ahead) if self._remote else map(step, items)
+
     def get_all(self, paths: Iterable[str], ahead: int = _AT_ONCE) -> Iterator[bytes | None]:
-        """Read objects in the order of their paths; on object storage so many are asked for ahead."""
-        return _at_once(self.get, paths, ahead) if self._remote else map(self.get, paths)
+        """Read objects in the order of their paths; None for each that is not there."""
+        return self.each(self.get, paths, ahead)
 
     def put_all(self, objects: Iterable[tuple[str, bytes]]) -> None:
-        """Write objects, on object storage several at once."""
+        """Write objects."""
 
         def put(one: tuple[str, bytes]) -> None:
             self.put(*one)
 
-        deque(_at_once(put, objects, _AT_ONCE) if self._remote else map(put, objects), maxlen=0)
+        deque(self.each(put, objects), maxlen=0)
 
     def paths(self, prefix: str) -> list[str]:
         """The paths of all objects below a prefix, sorted."""

@@ -19,6 +19,7 @@ from pipeline.ports import Vectors
 _SUFFIX = ".arrow"
 _OUTCOME = b"vecmill.outcome"
 _APPEND_BYTES = 64 * 2**20
+_AHEAD = 8  # files read ahead: one can have some ten megabytes
 
 
 class Spool:
@@ -40,13 +41,14 @@ class Spool:
         with pa.ipc.new_file(sink, batch.schema) as writer:
             writer.write_batch(batch)
         name = self._name(hashes)
-        self._objects.put(f"{self._folder}/{name}", sink.getvalue().to_pybytes())
+        self._objects.put(self._path(name), sink.getvalue().to_pybytes())
         return name
 
     def find(self, hashes: Sequence[str]) -> Outcome | None:
         """What a request with these texts came to, if it was finished; None otherwise."""
         name = self._name(hashes)
-        rows = self._read(name)
+        data = self._objects.get(self._path(name))
+        rows = self._table(data) if data else None
         if not rows:
             return None
         outcome = orjson.loads(rows.schema.metadata[_OUTCOME])
@@ -59,10 +61,10 @@ class Spool:
 
     def rows(self, names: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
         """Read finished requests; what another sink has just taken in is left out."""
-        for name in names:
-            rows = self._read(name)
-            if rows is not None:
-                yield name, rows.cast(self._schema)
+        names = list(names)
+        for name, data in zip(names, self._objects.get_all(map(self._path, names), _AHEAD), strict=True):
+            if data is not None:
+                yield name, self._table(data).cast(self._schema)
 
     def drain(self, cache: VectorCache, names: Sequence[str]) -> None:
         """Take finished requests into the cache: first the vectors durably, then the files away."""
@@ -79,17 +81,16 @@ class Spool:
     def _take_in(self, cache: VectorCache, names: list[str], tables: list[pa.Table]) -> None:
         if any(map(len, tables)):
             cache.append(pa.concat_tables(tables))
-        for name in names:
-            self._objects.delete(f"{self._folder}/{name}")
+        self._objects.delete_all(list(map(self._path, names)))
 
-    def _read(self, name: str) -> pa.Table | None:
-        data = self._objects.get(f"{self._folder}/{name}")
-        if data is None:
-            return None
+    def _table(self, data: bytes) -> pa.Table:
         try:
             return pa.ipc.open_file(data).read_all()
         except pa.ArrowInvalid:
             return self._schema.empty_table()
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{name}"
 
     def _name(self, hashes: Sequence[str]) -> str:
         return f"{ids.digest(*hashes)}{_SUFFIX}"

@@ -83,8 +83,7 @@ class Orders:
     def open(self) -> list[Order]:
         """The orders that are not collected yet, oldest first."""
         paths = [path for path in self._objects.paths(self._folder) if path.endswith(f"/{_ORDER}")]
-        found = [self._objects.get(path) for path in paths]
-        orders = [Order(**orjson.loads(data)) for data in found if data]
+        orders = [Order(**orjson.loads(data)) for data in self._objects.get_all(paths) if data]
         return sorted((one for one in orders if one.base_url == self._base_url), key=lambda one: one.at)
 
     def again(self, order: Order) -> Order | None:
