@@ -69,11 +69,11 @@ class Tokens:
 
     def reach(self, start: int, bound: int) -> int:
         """Where so many tokens end, about."""
-        return self._sums.place(self._sums.before(start) + max(0, bound))
+        return self._sums.place(start, bound if bound > 0 else 0)
 
     def back(self, end: int, bound: int) -> int:
         """Where so many tokens begin, about."""
-        return self._sums.place(self._sums.before(end) - bound)
+        return self._sums.place(end, -bound)
 
     def fits(self, start: int, end: int, bound: int) -> bool:
         """Whether there are so few tokens; where sums leave a doubt, they are counted."""

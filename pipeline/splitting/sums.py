@@ -3,12 +3,12 @@
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
 from functools import cache
 from itertools import accumulate, islice
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.ports import OffsetCounter, TokenCounter, tells_offsets
 
@@ -26,8 +26,11 @@ class Sums(Protocol):
     def before(self, at: int) -> int:
         """How many tokens are before a place, about."""
 
-    def place(self, tokens: int) -> int:
-        """Where so many tokens are before, about; perhaps beyond the text where it has fewer."""
+    def place(self, at: int, tokens: int) -> int:
+        """Where so many tokens from a place on end, about, or begin, if they are negative.
+
+        Perhaps beyond the text where it has fewer behind that place, and 0 where it has fewer before it.
+        """
 
     def between(self, start: int, end: int) -> int:
         """The tokens of text[start:end] by itself."""
@@ -58,9 +61,10 @@ class Stretches:
         first, behind = starts[number], starts[number + 1]
         return before[number] + (before[number + 1] - before[number]) * (at - first) // (behind - first)
 
-    def place(self, tokens: int) -> int:
+    def place(self, at: int, tokens: int) -> int:
         """So far into a stretch as tokens are left for it."""
         starts, before = self._starts, self._before
+        tokens += self.before(at)
         number = bisect_right(before, tokens) - 1
         if number + 1 >= len(starts):
             return len(self._text) + 1
@@ -82,33 +86,35 @@ class Offsets:
         self._counter = counter
         self._seam = counter.seam
         self._counts: dict[str, int] = {}  # of what was beside seams
-        ends = [counter.ends(text[start:end]) + np.uint32(start) for start, end in _parts(text, counter.seam)]
-        self._ends: memoryview[int] = np.concatenate(ends).data if ends else memoryview(b"")
+        self._ends: memoryview[int] = _ends(text, counter).data
 
     def before(self, at: int) -> int:
         """Those that end there at the latest."""
         return bisect_right(self._ends, at)
 
-    def place(self, tokens: int) -> int:
+    def place(self, at: int, tokens: int) -> int:
         """Where the last of them ends."""
-        if tokens > len(self._ends):
+        ends = self._ends
+        tokens += bisect_right(ends, at)
+        if tokens > len(ends):
             return len(self._text) + 1
-        return self._ends[tokens - 1] if tokens > 0 else 0
+        return ends[tokens - 1] if tokens > 0 else 0
 
     def between(self, start: int, end: int) -> int:
         """What is between the first and the last seam, and what is counted before and behind them."""
-        text, seam = self._text, self._seam
+        text, seam, ends = self._text, self._seam, self._ends
         first, last = start, end
         if start and not seam.match(text, start):
             found = seam.search(text, start + 1, min(end, start + _NEAR))
             first = found.start() if found else end
-        if end < len(text):
+        if end < len(text) and not seam.match(text, end):
             low = max(first, end - _NEAR)
+            last -= 1
             while last > low and not seam.match(text, last):
                 last -= 1
-            if last == low:
+            if last <= low:
                 return self._count(text[start:end])
-        tokens = bisect_right(self._ends, last) - bisect_right(self._ends, first)
+        tokens = bisect_right(ends, last) - bisect_right(ends, first)
         if start < first:
             tokens += self._count(text[start:first])
         return tokens + self._count(text[last:end]) if last < end else tokens
@@ -127,13 +133,15 @@ def sums_over(text: str, counter: TokenCounter) -> Sums:
     return Offsets(text, counter) if tells_offsets(counter) else Stretches(text, counter)
 
 
-def _parts(text: str, seam: re.Pattern[str]) -> Iterator[tuple[int, int]]:
-    """Parts of a text, as small as its seams let them be."""
-    start, end = 0, len(text)
-    while start < end:
-        found = seam.search(text, start + _CHARACTERS)
-        start, before = found.start() if found else end, start
-        yield before, start
+def _ends(text: str, counter: OffsetCounter) -> npt.NDArray[np.uint32]:
+    """Where each token ends; a large text is read in parts, cut at seams."""
+    start, ends = 0, []
+    while len(text) - start > _CHARACTERS and (found := counter.seam.search(text, start + _CHARACTERS)):
+        ends.append(counter.ends(text[start : found.start()]) + np.uint32(start))
+        start = found.start()
+    if not ends:
+        return counter.ends(text)
+    return np.concatenate([*ends, counter.ends(text[start:]) + np.uint32(start)])
 
 
 def _stretches(characters: int) -> re.Pattern[str]:

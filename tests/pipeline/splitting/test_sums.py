@@ -41,11 +41,14 @@ def test_what_lies_between_two_places_has_the_tokens_of_a_text_of_its_own(
 @settings(deadline=None)
 def test_a_place_is_where_its_tokens_end(counter: OffsetCounter, text: str) -> None:
     offsets, tokens = Offsets(text, counter), counter.count([text])[0]
-    assert [offsets.place(0), offsets.place(tokens + 1)] == [0, len(text) + 1]
-    places = [offsets.place(number) for number in range(1, tokens + 1)]
+    assert [offsets.place(0, 0), offsets.place(0, tokens + 1)] == [0, len(text) + 1]
+    places = [offsets.place(0, number) for number in range(1, tokens + 1)]
     assert places == sorted(places)
     assert all(offsets.before(place) >= number for number, place in enumerate(places, 1))
     assert all(offsets.before(place - 1) < number for number, place in enumerate(places, 1))
+    assert [offsets.place(len(text), -number) for number in range(1, tokens + 1)] == [*places[-2::-1], 0][
+        :tokens
+    ]
 
 
 @given(texts, st.integers(1, 60))
@@ -80,11 +83,16 @@ def test_on_real_pages_little_is_counted_beside_the_sums(name: str) -> None:
 def test_stretches_share_their_tokens_out_evenly() -> None:
     stretches = Stretches("x" * 4000, Quarters())
     assert [stretches.before(at) for at in (0, 400, 2000, 4000)] == [0, 100, 500, 1000]
-    assert [stretches.place(tokens) for tokens in (-1, 0, 100, 500, 1000)] == [0, 0, 400, 2000, 4001]
+    assert [stretches.place(400, tokens) for tokens in (-101, -100, 0, 400, 900)] == [0, 0, 400, 2000, 4001]
     assert stretches.between(2, 4) == 1
 
 
 def test_a_text_without_tokens_has_sums() -> None:
     offsets = Offsets("", OpenAITokens())
-    assert [offsets.before(0), offsets.place(0), offsets.place(1), offsets.between(0, 0)] == [0, 0, 1, 0]
+    assert [offsets.before(0), offsets.place(0, 0), offsets.place(0, 1), offsets.between(0, 0)] == [
+        0,
+        0,
+        1,
+        0,
+    ]
     assert OpenAITokens().ends("").dtype == np.uint32
