@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import dead_letters, read_commands, render
+from flows import dead_letters, history_commands, read_commands, render
 from flows.options import Common, Cut, Rows, Run, spread
 from flows.render_progress import Bars
 from flows.request import load, requested, settled
@@ -21,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 read_commands.register(app)
+history_commands.register(app)
 dead_letters.register(app)
 
 _Source = Annotated[str, typer.Argument(help="A pipeline of vecmill.toml, or a folder, a file or a glob.")]

@@ -1,4 +1,4 @@
-"""The commands that read: search, sql, and a table's history. `rollback` writes one log entry."""
+"""The commands that read: search, split, sql, tables and the run ledger."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from flows import render, render_runs
+from flows.history_commands import AT
 from flows.options import Access, Common, Cut, Rows, Side, spread
 from flows.request import load, option_of
 from infra.config import DEFAULT_SPACE, EmbeddingConfig
@@ -14,12 +15,10 @@ from pipeline.local_models import identified
 from pipeline.model import Space
 from pipeline.objects import Objects
 
-_Table = Annotated[str, typer.Argument(help="The table.")]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (search, split, sql, tables, versions, runs, rollback):
+    for command in (search, split, sql, tables, runs):
         app.command()(spread(command))
 
 
@@ -31,18 +30,18 @@ def search(
     mode: Annotated[str, typer.Option(help="vector, text, hybrid or funnel.")] = "hybrid",
     top_k: Annotated[int, typer.Option(help="How many to find.")] = 10,
     where: Annotated[str | None, typer.Option(help="SQL over the columns, to filter.")] = None,
-    at: Annotated[int | None, typer.Option(help="A version other than the live one.")] = None,
+    at: AT = None,
 ) -> None:
     """Find chunks for a query."""
     from infra.wiring import make_endpoint
     from pipeline.model import Endpoint
     from pipeline.search.find import search as find
-    from pipeline.store.log import Log
+    from pipeline.store.history import entry_at
 
     config = load(common)
     store = Objects(config.store.uri)
     name = table or _only_table(store)
-    own, _ = Log(store, name).at(at).specs()
+    own, _ = entry_at(store, name, at).specs()
     given = {key: value for key, value in asdict(access).items() if value and key != "embedding"}
     # The table's own pipeline knows its endpoint: a query must not go to another.
     declared = (form.embedding for form in config.pipelines.values() if form.table == name)
@@ -94,7 +93,7 @@ def split(
 
 
 def sql(query: Annotated[str, typer.Argument(help="One SELECT.")], common: Common) -> None:
-    """Query tables, their versions ("name@3"), runs and dead_letters with DuckDB; reads only."""
+    """Query tables, versions of them ("table@3"), runs and dead_letters with DuckDB; reads only."""
     from pipeline.analysis.sql import query as run_query
 
     found = run_query(_store(common), query)
@@ -124,18 +123,6 @@ def tables(common: Common) -> None:
                 "uri": generation_uri(store, name, entry.generation),
             }
         )
-    _show(found, common)
-
-
-def versions(table: _Table, common: Common) -> None:
-    """The versions of a table, newest first."""
-    from pipeline.analysis.sql import versions as list_versions
-    from pipeline.store.log import Log
-
-    store = _store(common)
-    Log(store, table).live()
-    shown = ("version", "kind", "generation", "published_at", "run_id", "chunks", "space", "splitter")
-    found = [{name: row[name] for name in shown} for row in list_versions(store, table)]
     _show(found, common)
 
 
@@ -169,19 +156,6 @@ def runs(
         render.json_document(run)
         return
     render_runs.run(run)
-
-
-def rollback(
-    table: _Table, version: Annotated[int, typer.Argument(help="The version to go back to.")], common: Common
-) -> None:
-    """Make an old version's content the newest version."""
-    from pipeline.store.history import rollback as go_back
-
-    entry = go_back(_store(common), table, version)
-    if common.json:
-        render.json_document({"table": table, **asdict(entry)})
-    else:
-        render.out.print(f"version {entry.version} of {table} is live, with the content of version {version}")
 
 
 def _where_its_model_is(form: EmbeddingConfig, own: Space) -> Space | None:

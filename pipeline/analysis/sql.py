@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import count
 from threading import Event, Timer
 from typing import Any
@@ -16,7 +15,8 @@ from pipeline.errors import InputError
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters
 from pipeline.objects import Objects
-from pipeline.store.log import Log, published_tables
+from pipeline.store.history import entry_at, versions
+from pipeline.store.log import published_tables
 from pipeline.store.table import open_version
 
 _LOCKDOWN: dict[str, str | bool | int | float | list[str]] = {
@@ -38,7 +38,7 @@ _TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
 _FORBIDDEN = re.compile(
     r"^(?:current_setting|getenv|getvariable|pg_|duckdb_|pragma_|read_|in_search_path)", re.I
 )
-_VERSIONED = re.compile(r"^(?P<table>.+)@(?P<version>\d+)$")
+_VERSIONED = re.compile(r"^(?P<table>.+)@(?P<at>.+)$")
 
 _RUNS = pa.schema(
     [
@@ -92,6 +92,7 @@ _VERSIONS = pa.schema(
         ("chunks", pa.int64()),
         ("space", pa.string()),
         ("splitter", pa.string()),
+        ("names", pa.list_(pa.string())),
     ]
 )
 
@@ -99,9 +100,9 @@ _VERSIONS = pa.schema(
 def query(store: Objects, sql: str, *, seconds: float = _SECONDS) -> Iterator[dict[str, Any]]:
     """Run one SELECT; gives its rows.
 
-    Each table is a view under its name, its version n under "name@n"; beside them stand runs,
-    dead_letters and versions. Raises InputError for anything but one SELECT over these, and for one
-    that takes longer than `seconds`.
+    Each table is a view under its name, and a version of it, by number, name or time, under "table@3",
+    "table@v-2026" or "table@2026-11-26T10:00"; beside them stand runs, dead_letters and versions.
+    Raises InputError for anything but one SELECT over these, and for one that takes longer than `seconds`.
     """
     late = Event()
     with duckdb.connect(config=_LOCKDOWN) as db:
@@ -224,21 +225,11 @@ def _view(store: Objects, name: str) -> Any:
             [row for table in tables for row in versions(store, table)], schema=_VERSIONS
         )
     versioned = _VERSIONED.match(name)
-    table, version = (versioned["table"], int(versioned["version"])) if versioned else (name, None)
+    table, at = versioned.group("table", "at") if versioned else (name, None)
     if table not in tables:
         known = ", ".join([*tables, *schema.SYSTEM_VIEWS])
-        raise InputError(f'there is no table {name!r} to query; there are {known} (a version: "name@3")')
-    return open_version(store, table, Log(store, table).at(version))
-
-
-def versions(store: Objects, table: str) -> list[dict[str, Any]]:
-    """The versions of a table, newest first."""
-    rows = []
-    for entry in Log(store, table).entries():
-        space, splitter = entry.specs()
-        names = {"table": table, "space": space.name, "splitter": splitter.name}
-        rows.append({**asdict(entry), **names})
-    return rows
+        raise InputError(f'there is no table {name!r} to query; there are {known} (a version: "table@3")')
+    return open_version(store, table, entry_at(store, table, at))
 
 
 def _flat(run: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pipeline.model import Endpoint, Space
 from pipeline.objects import Objects
 from pipeline.ports import Vectors
 from pipeline.search.modes import MODES, Hits, Question
-from pipeline.store.log import Log
+from pipeline.store.history import At, entry_at
 from pipeline.store.table import open_version
 
 _PATIENCE = 20.0  # seconds: a person waits for the answer
@@ -28,9 +28,9 @@ def search(
     mode: str = "vector",
     top_k: int = 10,
     where: str | None = None,
-    at: int | None = None,
+    at: At = None,
 ) -> Hits:
-    """Find chunks for a query in the live version of a table, or in version `at`.
+    """Find chunks for a query in the live version of a table, or in the one of `at`.
 
     The query is embedded in the table's own space; naming another `space` raises InputError. Each
     hit has chunk_id, doc_id, uri, start, end, heading_path, text, score (higher is better), and
@@ -44,7 +44,7 @@ def search(
         raise InputError("the query is not UTF-8; is the terminal's encoding another one?")
     if top_k < 1:
         raise InputError(f"--top-k is {top_k}; it must be at least 1")
-    entry = Log(store, table).at(at)
+    entry = entry_at(store, table, at)
     own, _ = entry.specs()
     if space is not None:
         if (space.name, space.weights) != (own.name, own.weights):

@@ -5,7 +5,10 @@ processes and machines. An entry is never rewritten: history only grows.
 """
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -15,6 +18,7 @@ from pipeline.model import Space, SplitterSpec
 from pipeline.objects import Objects
 
 _ENTRY = re.compile(r"/(?P<number>[0-9]+)\.json$")
+_AHEAD = 64  # entries asked for at once on object storage: a small one takes as long as its request's way
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,11 @@ class Entry:
     space: dict[str, Any]
     splitter: dict[str, Any]
     counts: dict[str, Any] = field(default_factory=dict)  # of the run: documents and chunks
+
+    @property
+    def time(self) -> datetime:
+        """When it was published."""
+        return datetime.fromisoformat(self.published_at)
 
     def specs(self) -> tuple[Space, SplitterSpec]:
         """The space and the splitter that made this version."""
@@ -66,35 +75,63 @@ class Log:
         """A version by its number, the live one for None."""
         if version is None:
             return self.live()
+        data = self._objects.get(self._path(version))
+        if data is not None:
+            return self._entry(version, data)
         numbers = self.numbers()
         if not numbers:
             raise InputError(self._missing())
-        if version not in numbers:
+        raise InputError(
+            f"table {self.table!r} has no version {version}; it has {numbers[0]} to {numbers[-1]}"
+        )
+
+    def at_time(self, moment: datetime) -> Entry:
+        """The version that readers got at a time; raises InputError where there was none yet.
+
+        Of some ten thousand entries it reads a dozen.
+        """
+        numbers = self.numbers()
+        if not numbers:
+            raise InputError(self._missing())
+        later = bisect_right(numbers, moment, key=lambda number: self._read(number).time)
+        if not later:
+            first = self._read(numbers[0]).time.astimezone(moment.tzinfo)
             raise InputError(
-                f"table {self.table!r} has no version {version}; it has {numbers[0]} to {numbers[-1]}"
+                f"table {self.table!r} had no version at {moment.isoformat(' ', 'seconds')}; "
+                f"its first is of {first.isoformat(' ', 'seconds')}"
             )
-        return self._read(version)
+        return self._read(numbers[later - 1])
 
     def entries(self) -> list[Entry]:
         """All versions, newest first."""
-        return [self._read(number) for number in reversed(self.numbers())]
+        return self._read_all(self.numbers()[::-1])
 
     def since(self, version: int) -> list[Entry]:
         """The versions after one, oldest first."""
-        return [self._read(number) for number in self.numbers() if number > version]
+        return self._read_all([number for number in self.numbers() if number > version])
 
     def append(self, entry: Entry) -> bool:
         """Make a version live; False where another publish took its number."""
-        return self._objects.create(f"{self._folder}/{entry.version}.json", orjson.dumps(asdict(entry)))
+        return self._objects.create(self._path(entry.version), orjson.dumps(asdict(entry)))
+
+    def _path(self, number: int) -> str:
+        return f"{self._folder}/{number}.json"
 
     def _read(self, number: int) -> Entry:
-        path = f"{self._folder}/{number}.json"
+        return self._entry(number, self._objects.get(self._path(number)) or b"")
+
+    def _read_all(self, numbers: Sequence[int]) -> list[Entry]:
+        found = self._objects.get_all(map(self._path, numbers), _AHEAD)
+        return [self._entry(number, data or b"") for number, data in zip(numbers, found, strict=True)]
+
+    def _entry(self, number: int, data: bytes) -> Entry:
         try:
-            return Entry(**orjson.loads(self._objects.get(path) or b""))
+            return Entry(**orjson.loads(data))
         except (orjson.JSONDecodeError, TypeError) as error:
             raise StoreRefused(
-                f"{self._objects.at(path)} is damaged, so version {number} of table {self.table!r} cannot be "
-                "read; bring the file back, or remove it if nothing was published after it"
+                f"{self._objects.at(self._path(number))} is damaged, so version {number} of table "
+                f"{self.table!r} cannot be read; bring the file back, or remove it if nothing was published "
+                "after it"
             ) from error
 
     def _missing(self) -> str:

@@ -172,7 +172,8 @@ def test_the_json_of_versions_is_that_of_the_design_newest_first(
     assert (back["table"], back["version"], back["kind"]) == ("docs", 3, "rollback")
     found = _json(capsys, "versions", "docs", "--store", filled)
     assert list(found[0]) == [
-        "version", "kind", "generation", "published_at", "run_id", "chunks", "space", "splitter",
+        "version", "kind", "generation", "published_at", "run_id", "chunks", "space", "splitter", "names",
+        "counts",
     ]  # fmt: skip
     shown = [(row["version"], row["kind"], row["chunks"]) for row in found]
     assert shown == [(3, "rollback", 3), (2, "ingest", 2), (1, "ingest", 3)]
@@ -282,3 +283,19 @@ def test_an_interrupted_run_says_so_ends_with_130_and_pays_for_nothing_twice(
 
         assert vecmill_here(capsys, *words).json["documents"]["new"] == 3
         assert (endpoint.ledger.texts_billed, endpoint.ledger.billed_more_than_once()) == (3, {})
+
+
+def test_maintain_says_what_it_would_do_does_it_and_then_finds_nothing_to_do(
+    tmp_path: Path, store: str
+) -> None:
+    for number in range(12):
+        folder = write_pages(tmp_path / "docs", {f"{number}.md": f"Page {number}. 第{number}頁。"})
+        run(job_for(folder, store))
+    words = ("maintain", "docs", "--store", store, "--keep-versions", "1", "--keep-days", "0")
+    would = vecmill(*words, "--dry-run", cwd=tmp_path)
+    assert (would.code, "would be compacted: 12 fragments" in would.out) == (0, True), would.err
+    done = vecmill(*words, "--json", cwd=tmp_path).json
+    assert done["tables"]["docs"]["compaction"]["fragments_after"] == 1
+    assert "nothing to do" in vecmill(*words, cwd=tmp_path).err
+    unknown = vecmill("maintain", "nothing", "--store", store, cwd=tmp_path)
+    assert (unknown.code, "there is no table 'nothing'" in unknown.err) == (3, True)

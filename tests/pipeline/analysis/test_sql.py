@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.analysis.sql import query, versions
+from pipeline.analysis.sql import query
 from pipeline.errors import InputError
 from pipeline.model import Budget
 from pipeline.objects import Objects
 from pipeline.store.history import rollback
+from pipeline.store.names import Names
 from tests.support import job_for, run, write_pages
 
 Ask = Callable[[str], list[dict[str, Any]]]
@@ -30,6 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     run(job_for(folder, at, budget=Budget(failures=1)))
     run(job_for(write_pages(base / "other", {"d.md": "d"}), at, table="my-table.日本"))
     rollback(Objects(at), "docs", 1)
+    Names(Objects(at), "docs").give(2, "v-2026.11")
     return at
 
 
@@ -51,8 +53,16 @@ def test_a_version_is_a_view_of_its_own(ask: Ask) -> None:
         {"doc_id": "b.md"},
         {"doc_id": "c.md"},
     ]
+    for name in ("v-2026.11", "live", "2126-01-01T00:00+09:00"):
+        assert ask(f'select count(*) as n from "docs@{name}"') == [{"n": 3 if name == "v-2026.11" else 2}]
     changed = 'select a.doc_id from "docs@1" a join "docs@2" b using (doc_id) where a.text <> b.text'
     assert ask(changed) == [{"doc_id": "a.md"}]
+
+
+@pytest.mark.parametrize("name", ["docs@x", "docs@-1"])
+def test_what_is_no_version_is_refused_with_what_could_be_said(ask: Ask, name: str) -> None:
+    with pytest.raises(InputError, match=r"write a number, a name, or a time .*; its names are v-2026\.11"):
+        ask(f'select * from "{name}"')
 
 
 @pytest.mark.parametrize("name", ["docs@0", "docs@4", "docs@99999999999999999999"])
@@ -61,9 +71,7 @@ def test_an_unknown_version_is_refused_with_those_there_are(ask: Ask, name: str)
         ask(f'select * from "{name}"')
 
 
-@pytest.mark.parametrize(
-    "name", ["nope", "docs@", "@1", "docs@x", "docs@-1", "docs.docs", "main.docs", "Docs"]
-)
+@pytest.mark.parametrize("name", ["nope", "docs@", "@1", "nope@1", "docs.docs", "main.docs", "Docs"])
 def test_an_unknown_table_is_refused_with_those_there_are(ask: Ask, name: str) -> None:
     with pytest.raises(InputError, match=r"there are docs, my-table\.日本, runs, dead_letters, versions"):
         ask(f'select * from "{name}"')
@@ -79,6 +87,9 @@ def test_runs_versions_and_dead_letters_are_views(ask: Ask) -> None:
         {"table": "docs", "state": "finished", "published": True, "texts": 2},
         {"table": "docs", "state": "finished", "published": True, "texts": 2},
         {"table": "my-table.日本", "state": "finished", "published": True, "texts": 1},
+    ]
+    assert ask("select version, names from versions where len(names) > 0") == [
+        {"version": 2, "names": ["v-2026.11"]}
     ]
     assert ask("select version, kind, chunks, space from versions where \"table\" = 'docs' order by 1") == [
         {"version": 1, "kind": "ingest", "chunks": 2, "space": "local/wordllama@64"},
@@ -172,15 +183,6 @@ def test_a_query_beyond_its_time_is_stopped_and_says_so(store: str, sql: str) ->
 def test_what_duckdb_refuses_is_bad_input(ask: Ask, sql: str) -> None:
     with pytest.raises(InputError, match="the query failed"):
         ask(sql)
-
-
-def test_versions_are_listed_newest_first(store: str) -> None:
-    found = versions(Objects(store), "docs")
-    assert [(row["version"], row["splitter"]) for row in found] == [
-        (3, "markdown/64"),
-        (2, "markdown/64"),
-        (1, "markdown/64"),
-    ]
 
 
 def _read_bytes() -> int:
