@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import dead_letters, history_commands, read_commands, render
+from flows import dead_letters, history_commands, maintain, read_commands, render
 from flows.options import Common, Cut, Rows, Run, spread
 from flows.render_progress import Bars
 from flows.request import load, requested, settled
@@ -23,6 +23,7 @@ app = typer.Typer(
 read_commands.register(app)
 history_commands.register(app)
 dead_letters.register(app)
+maintain.register(app)
 
 _Source = Annotated[str, typer.Argument(help="A pipeline of vecmill.toml, or a folder, a file or a glob.")]
 

@@ -22,6 +22,7 @@ from pipeline.errors import InputError
 from pipeline.model import Space, SplitterSpec
 from pipeline.place import Place, is_remote
 from pipeline.schema import SYSTEM_VIEWS
+from pipeline.store.keep import Keep
 
 DEFAULT_SPACE = Space("local", "wordllama", 256)
 
@@ -347,6 +348,20 @@ class GateConfig(_Form):
     )
 
 
+class RetentionConfig(_Form):
+    """Which versions of tables stay readable when the store is maintained."""
+
+    versions: int = Field(20, ge=1, title="The newest so many")
+    days: float = Field(30.0, ge=0, title="And all that were live within so many days")
+    grace: float = Field(
+        24.0, ge=0, title="Hours that anything stays", description="For readers and runs that still use it"
+    )
+
+    def keep(self) -> Keep:
+        """What is kept."""
+        return Keep(**self.model_dump())
+
+
 class ScheduleConfig(_Form):
     """When a pipeline runs by itself."""
 
@@ -433,4 +448,5 @@ class Config(_Form):
 
     store: StoreConfig = StoreConfig()
     prices: Prices = {}
+    retention: RetentionConfig = RetentionConfig()
     pipelines: dict[str, PipelineConfig] = {}

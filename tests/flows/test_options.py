@@ -39,6 +39,7 @@ COMMANDS = {
     "runs": {"--by"},
     "rollback": set[str](),
     "dead-letters": {"--run", "--table", "--stage", "--reason"},
+    "maintain": {"--keep-versions", "--keep-days", "--dry-run"},
     "demo": set[str](),
     "doctor": set[str](),
 }

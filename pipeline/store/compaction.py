@@ -1,0 +1,88 @@
+"""Compaction: small fragments become large ones, deleted rows go, and indexes take in new rows.
+
+What comes of it is a version with the same rows. Readers of the one before are not disturbed.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import lance
+
+from pipeline import ids
+from pipeline.datasets import lost_race, open_dataset
+from pipeline.errors import StoreRefused
+from pipeline.objects import Objects, store_errors
+from pipeline.store.log import Entry, Log
+from pipeline.store.table import generation_uri, open_version, same_rows, tag_live
+
+_SMALL = 100_000  # rows of a fragment below which it counts as small
+_FEW = 10  # small fragments that are left alone
+_DELETED = 0.1  # of a fragment's rows
+_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What a compaction has done, or would do; all 0 where there is no need."""
+
+    fragments_before: int = 0
+    fragments_after: int = 0  # 0 where it is not done
+    indexed: int = 0  # rows that an index did not know
+    version: int | None = None  # the one that came of it
+
+
+def compact(objects: Objects, table: str, *, dry_run: bool = False) -> Compacted:
+    """Compact the live version where there is need; raises StoreRefused where others keep publishing."""
+    log = Log(objects, table)
+    for _ in range(_TRIES):
+        live = log.live()
+        need = _need(open_version(objects, table, live))
+        if dry_run or not (need.fragments_before or need.indexed):
+            return need
+        done = _compacted(objects, log, live)
+        if done is not None:
+            fragments, version = done
+            return replace(need, fragments_after=fragments, version=version)
+    raise StoreRefused(f"other runs publish to table {table!r} without end; run the command again")
+
+
+def _need(dataset: lance.LanceDataset) -> Compacted:
+    fragments = dataset.get_fragments()
+    small = sum(fragment.physical_rows < _SMALL for fragment in fragments)
+    emptied = sum(fragment.num_deletions > _DELETED * fragment.physical_rows for fragment in fragments)
+    unindexed = 0
+    for index in dataset.describe_indices():
+        unindexed += dataset.stats.index_stats(index.name)["num_unindexed_rows"]
+    return Compacted(len(fragments) if small > _FEW or emptied else 0, 0, unindexed)
+
+
+def _compacted(objects: Objects, log: Log, live: Entry) -> tuple[int, int] | None:
+    """Compact on top of the live version; None where another commit came in between."""
+    uri = generation_uri(objects, log.table, live.generation)
+    with store_errors(uri):
+        try:
+            base = same_rows(uri, live.lance_version)
+            if base is None:
+                return None
+            base.optimize.compact_files()
+            base.optimize.optimize_indices()
+        except OSError as error:
+            if not lost_race(error):
+                raise
+            return None
+        after = open_dataset(uri)
+    if after is None or after.count_rows() != live.chunks:
+        return None  # a publish came in between
+    entry = replace(
+        live,
+        version=live.version + 1,
+        kind="maintain",
+        lance_version=after.version,
+        run_id=ids.new_run_id(),
+        published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        counts={},
+    )
+    if not log.append(entry):
+        return None  # here, too: that is what readers get, and this is not
+    tag_live(objects, log)
+    return len(after.get_fragments()), entry.version
