@@ -57,15 +57,15 @@ class Place:
         bucket = rest.partition("/")[0]
         if "@" in bucket or ":" in bucket:  # it may be a credential: nothing of it is shown
             raise InputError(
-                f"a {scheme}:// store takes no credentials in its URL: set them in the environment"
+                f"{scheme}:// takes no credentials in a store's URL: set them in the environment"
             )
-        if not rest.strip("/"):
+        if not bucket:
             raise InputError(
                 f"{self.uri} names no bucket; write {scheme}://bucket or {scheme}://bucket/prefix"
             )
         unfit = [name for name in given if name not in _SCHEMES[scheme]]
         if unfit:
-            raise InputError(f"a {scheme}:// store has no {unfit[0]}; leave it out")
+            raise InputError(f"stores of {scheme}:// have no {unfit[0]}; leave it out")
         _check_endpoint(self.endpoint_url, allow_http=self.allow_http)
 
     @classmethod
@@ -85,7 +85,7 @@ class Place:
                 "allow_http. Credentials belong into the environment"
             )
         options["allow_http"] = options.get("allow_http") in (True, "true", "1")
-        return cls(uri.rstrip("/") if uri.partition("://")[2].strip("/") else uri, **options)
+        return cls(uri.rstrip("/") if uri.partition("://")[2] else uri, **options)
 
     @property
     def address(self) -> str:

@@ -2,12 +2,14 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from infra.settings import be_quiet
+from tests.storage import Meddler, S3Server
 
 for _name in (
     "PREFECT_API_URL",
@@ -18,6 +20,8 @@ for _name in (
     "VECMILL_CONFIG",
 ):
     os.environ.pop(_name, None)
+for _name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
+    del os.environ[_name]
 be_quiet()
 # Ports are used again: what one test's endpoint has spent is no other's.
 _quotas = tempfile.TemporaryDirectory(prefix="vecmill-quotas-")
@@ -30,3 +34,25 @@ settings.load_profile("vecmill")
 def store(tmp_path: Path) -> str:
     """The URI of a store that does not exist yet."""
     return str(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server for all tests that ask for one."""
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def remote(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URI of a store on object storage that is empty; this process and its children can reach it."""
+    for name, value in s3.env.items():
+        monkeypatch.setenv(name, value)
+    return s3.store()
+
+
+@pytest.fixture
+def meddler(s3: S3Server) -> Iterator[Meddler]:
+    """A proxy before the S3 server."""
+    with Meddler(target=s3.url) as proxy:
+        yield proxy

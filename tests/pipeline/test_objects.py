@@ -1,20 +1,19 @@
-"""Small objects by path, and storage errors in our own words."""
+"""Small objects by path, on a folder and on object storage alike."""
 
-import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from obstore.exceptions import GenericError
 
 from pipeline.errors import InputError, StoreRefused
-from pipeline.objects import Objects, store_errors
+from pipeline.objects import Objects
+from tests.storage import Meddler, S3Server
 
 
-@pytest.fixture
-def objects(store: str) -> Objects:
-    return Objects(store, create=True)
+@pytest.fixture(params=["folder", "object storage"])
+def objects(request: pytest.FixtureRequest) -> Objects:
+    return Objects(request.getfixturevalue("store" if request.param == "folder" else "remote"), create=True)
 
 
 def test_what_is_put_is_read_back_and_the_last_one_counts(objects: Objects) -> None:
@@ -49,8 +48,8 @@ def test_deleting_what_another_deleted_already_is_no_error(objects: Objects) -> 
     assert objects.get("a") is None
 
 
-def test_a_place_is_given_as_other_libraries_take_it(store: str, objects: Objects) -> None:
-    assert objects.at("cache/x.lance") == f"{store}/cache/x.lance"
+def test_a_place_is_given_as_other_libraries_take_it(store: str) -> None:
+    assert Objects(store, create=True).at("cache/x.lance") == f"{store}/cache/x.lance"
     assert Objects(f"file://{store}").at("x") == f"{store}/x"
     assert Objects(os.path.relpath(store)).uri == store
     assert Objects("s3://bucket/prefix/").at("x") == "s3://bucket/prefix/x"
@@ -79,28 +78,65 @@ def test_a_path_that_leaves_the_store_or_is_none_is_bad_input(objects: Objects, 
             use(path)
 
 
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device"), "no space left for here; make room"),
-        (OSError("LanceError(IO): No space left on device (os error 28)"), "no space left for here"),
-        (GenericError("Generic error: No space left on device"), "no space left for here"),
-        (PermissionError(13, "Permission denied"), "cannot be used at here: .*Permission denied"),
-        (ValueError("LanceError(IO): Not a directory (os error 20)"), "cannot be used at here: LanceError"),
-        (ValueError("Not found: /a/b.lance"), "cannot be used at here: Not found"),
-        (OSError(), "cannot be used at here: OSError"),
-        (GenericError("one line\nanother"), "at here: one line; vecmill doctor"),
-    ],
-)
-def test_what_storage_raises_says_where_and_what_to_do(error: Exception, said: str) -> None:
-    with pytest.raises(StoreRefused, match=said) as refused, store_errors("here"):
-        raise error
-    assert refused.value.exit_code == 7
-    assert refused.value.__cause__ is error
+def test_many_objects_are_written_read_and_removed_in_their_order(objects: Objects) -> None:
+    paths = [f"a/{n:02d}" for n in range(40)]
+    objects.put_all((path, path.encode()) for path in paths)
+    asked = [*reversed(paths), "a/none"]
+    assert list(objects.get_all(asked)) == [*(path.encode() for path in reversed(paths)), None]
+    objects.delete_all([*paths[1:], "a/none"])
+    objects.delete_all([])
+    assert objects.paths("a") == ["a/00"]
 
 
-def test_other_errors_are_let_through() -> None:
-    for error in (ValueError("a defect"), KeyError("x"), InputError("bad"), KeyboardInterrupt()):
-        with pytest.raises(type(error)) as raised, store_errors("here"):
-            raise error
-        assert raised.value is error
+def test_what_fails_among_many_is_raised_and_the_rest_is_left(objects: Objects) -> None:
+    objects.put("a", b"1")
+    with pytest.raises(InputError, match="cannot be a path"):
+        list(objects.get_all(["a", "../b", "a"]))
+
+
+def test_many_requests_are_under_way_at_once_but_no_more_than_that(remote: str, meddler: Meddler) -> None:
+    objects = Objects(f"{remote}?endpoint_url={meddler.url}&allow_http=true")
+    objects.put_all((f"a/{n:03d}", b"") for n in range(100))
+    assert 8 <= meddler.most <= 16
+    meddler.forget()
+    meddler.latency = 0.02
+    assert len(list(objects.get_all(objects.paths("a"), ahead=4))) == 100
+    assert meddler.most == 4
+    meddler.forget()
+    objects.delete_all(objects.paths("a"))
+    assert [method for method, _ in meddler.seen] == ["GET", "POST"]
+
+
+def test_that_a_server_keeps_conditions_is_proven_once_a_store(remote: str, meddler: Meddler) -> None:
+    address = f"{remote}?endpoint_url={meddler.url}&allow_http=true"
+    Objects(address, create=True)
+    assert [method for method, _ in meddler.seen] == ["GET", "PUT", "PUT", "PUT"]
+    meddler.forget()
+    first = Objects(address)
+    assert first.create("log/1.json", b"1")
+    assert not first.create("log/1.json", b"2")
+    assert [method for method, _ in meddler.seen] == ["GET", "PUT", "PUT"]
+    meddler.forget()
+    Objects(address).get("log/1.json")
+    assert len(meddler.seen) == 1
+
+
+def test_a_server_that_ignores_conditions_is_refused_before_anything_is_lost(
+    s3: S3Server, remote: str, meddler: Meddler
+) -> None:
+    meddler.unconditional = True
+    address = f"{s3.store('open-bucket')}?endpoint_url={meddler.url}&allow_http=true"
+    for _ in range(2):
+        with pytest.raises(StoreRefused, match=r"ignores conditional writes .*use a server that has them"):
+            Objects(address, create=True)
+    with pytest.raises(StoreRefused, match="ignores conditional writes"):
+        Objects(address).create("tables/t/log/1.json", b"")
+    assert Objects(address).paths("") == []
+
+
+def test_a_proof_does_not_hold_at_another_server(s3: S3Server, remote: str, meddler: Meddler) -> None:
+    store = s3.store("open-bucket")
+    Objects(store, create=True)
+    meddler.unconditional = True
+    with pytest.raises(StoreRefused, match="ignores conditional writes"):
+        Objects(f"{store}?endpoint_url={meddler.url}&allow_http=true", create=True)
