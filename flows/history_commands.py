@@ -32,8 +32,8 @@ def register(app: typer.Typer) -> None:
 
 def versions(table: TABLE, common: Common) -> None:
     """The versions of a table, newest first."""
-    from pipeline.store.history import versions as list_versions
     from pipeline.store.log import Log
+    from pipeline.store.versions import versions as list_versions
 
     store = Objects(load(common).store.uri)
     Log(store, table).live()
@@ -56,7 +56,7 @@ def diff(
     ] = None,
 ) -> None:
     """What differs between two versions: documents, chunks, and on request a document's text."""
-    from pipeline.store.history import entry_at
+    from pipeline.store.versions import entry_at
 
     store = Objects(load(common).store.uri)
     old, new = (entry_at(store, table, at) for at in (before, after))
@@ -90,19 +90,17 @@ def name(
     delete: Annotated[bool, typer.Option("--delete", help="Take a name away: name TABLE NAME.")] = False,
 ) -> None:
     """Name a version: it stays readable for as long as it has a name."""
-    from pipeline.store.history import entry_at
+    from pipeline.store.history import name_version
     from pipeline.store.names import Names
 
     store = Objects(load(common).store.uri)
-    names = Names(store, table)
     if len(words) != (1 if delete else 2):
         raise UsageError("write: name TABLE VERSION NAME, or to take a name away: name TABLE NAME --delete")
     called = words[-1]
     if delete:
-        version = names.remove(called)
+        version = Names(store, table).remove(called)
     else:
-        version = entry_at(store, table, words[0]).version
-        names.give(version, called, move=move)
+        version = name_version(store, table, words[0], called, move=move)
     if common.json:
         render.json_document({"table": table, "version": version, "name": called, "deleted": delete})
         return
@@ -112,8 +110,8 @@ def name(
 
 def rollback(table: TABLE, version: _Version, common: Common) -> None:
     """Make an old version's content the newest version."""
-    from pipeline.store.history import entry_at
     from pipeline.store.history import rollback as go_back
+    from pipeline.store.versions import entry_at
 
     store = Objects(load(common).store.uri)
     target = entry_at(store, table, version).version

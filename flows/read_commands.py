@@ -36,7 +36,7 @@ def search(
     from infra.wiring import make_endpoint
     from pipeline.model import Endpoint
     from pipeline.search.find import search as find
-    from pipeline.store.history import entry_at
+    from pipeline.store.versions import entry_at
 
     config = load(common)
     store = Objects(config.store.uri)

@@ -15,9 +15,9 @@ from pipeline.errors import InputError
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters
 from pipeline.objects import Objects
-from pipeline.store.history import entry_at, versions
 from pipeline.store.log import published_tables
 from pipeline.store.table import open_version
+from pipeline.store.versions import entry_at, versions
 
 _LOCKDOWN: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",

@@ -11,8 +11,8 @@ from pipeline.model import Endpoint, Space
 from pipeline.objects import Objects
 from pipeline.ports import Vectors
 from pipeline.search.modes import MODES, Hits, Question
-from pipeline.store.history import At, entry_at
 from pipeline.store.table import open_version
+from pipeline.store.versions import At, entry_at
 
 _PATIENCE = 20.0  # seconds: a person waits for the answer
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")

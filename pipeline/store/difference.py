@@ -1,11 +1,12 @@
 """What differs between two versions of a table: documents by their content, chunks by their ids."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lance
-import orjson
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import schema
@@ -14,10 +15,8 @@ from pipeline.objects import Objects, store_errors
 from pipeline.store.log import Entry
 from pipeline.store.table import open_version
 
-if TYPE_CHECKING:
-    import duckdb
-
-_COLUMNS = ["doc_id", "doc_hash", "chunk_id"]
+_ROWS = pa.schema([schema.STAGED.field(name) for name in ("doc_id", "doc_hash", "chunk_id")])
+_MEMORY = "500MB"  # for sets; what is larger goes to disk
 
 _DOCUMENTS = """
 with a as (select doc_id, any_value(doc_hash) as hash from before group by doc_id),
@@ -50,12 +49,13 @@ class Difference:
 
 
 def difference(objects: Objects, table: str, before: Entry, after: Entry) -> Difference:
-    """Compare two versions, of one generation or of two. What both have in the same files is not read."""
+    """Compare two versions, of one generation or of two. Of what they share in files nothing is read."""
     old, new = (open_version(objects, table, entry) for entry in (before, after))
     shared = before.generation == after.generation
     with store_errors(objects.at(f"tables/{table}")), set_operations() as db:
-        _take(db, "before", old, _parts(new) if shared else set())
-        _take(db, "after", new, _parts(old) if shared else set())
+        db.execute(f"set memory_limit = '{_MEMORY}'")
+        db.from_arrow(_only_in(old, new if shared else None)).create("before")
+        db.from_arrow(_only_in(new, old if shared else None)).create("after")
         documents = db.sql(_DOCUMENTS).to_arrow_table()
         [(added, removed)] = db.execute(_CHUNKS).fetchall()
     is_new, is_gone = documents["is_new"].to_numpy(), documents["is_gone"].to_numpy()
@@ -67,24 +67,34 @@ def difference(objects: Objects, table: str, before: Entry, after: Entry) -> Dif
     return Difference(ids(is_new), ids(is_gone), ids(~is_new & ~is_gone), added, removed)
 
 
-def _take(
-    db: "duckdb.DuckDBPyConnection", name: str, dataset: lance.LanceDataset, shared: set[bytes]
-) -> None:
-    """Make a table of a version's rows, but for those of fragments that the other version has alike."""
-    own = [fragment for fragment in dataset.get_fragments() if _part(fragment) not in shared]
-    rows: Any = schema.STAGED.empty_table().select(_COLUMNS)
-    if own:
-        rows = dataset.scanner(columns=_COLUMNS, fragments=own).to_reader()
-    db.from_arrow(rows).create(name)
+def _only_in(dataset: lance.LanceDataset, other: lance.LanceDataset | None) -> pa.RecordBatchReader:
+    """A version's rows but for those that the other version has in the same files.
 
-
-def _parts(dataset: lance.LanceDataset) -> set[bytes]:
-    return set(map(_part, dataset.get_fragments()))
-
-
-def _part(fragment: lance.LanceFragment) -> bytes:
-    """What a fragment is told by: its files, and which of their rows are deleted.
-
-    A document's rows come and go together, so that fragments which are alike have no part in a difference.
+    A document's rows come and go together, so that the rows which are left tell all that differs.
     """
-    return orjson.dumps(fragment.metadata.to_json())
+    twins = {_files(fragment): fragment for fragment in other.get_fragments()} if other else {}
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for fragment in dataset.get_fragments():
+            twin = twins.get(_files(fragment))
+            if twin is None:
+                yield from fragment.to_batches(columns=_ROWS.names)
+                continue
+            own = np.setdiff1d(_addresses(fragment), _addresses(twin), assume_unique=True)
+            if len(own):
+                rows = dataset._take_rows(own.tolist(), columns=_ROWS.names)
+                yield from rows.cast(_ROWS).to_batches()
+
+    return pa.RecordBatchReader.from_batches(_ROWS, batches())
+
+
+def _files(fragment: lance.LanceFragment) -> tuple[Any, ...]:
+    """What a fragment's rows are told by, those that are deleted included."""
+    return fragment.fragment_id, *(file.path for file in fragment.metadata.files)
+
+
+def _addresses(fragment: lance.LanceFragment) -> npt.NDArray[np.uint64]:
+    """Where the rows of a fragment stand that are not deleted; of the rows themselves nothing is read."""
+    rows = fragment.scanner(columns=[], with_row_address=True).to_table()
+    found: npt.NDArray[np.uint64] = rows["_rowaddr"].to_numpy()
+    return found

@@ -7,8 +7,6 @@ import orjson
 
 from pipeline.errors import InputError, StoreRefused
 from pipeline.objects import Objects
-from pipeline.store.log import Log
-from pipeline.store.table import open_version
 
 LIVE = "live"
 """What the live version is called, whichever it is."""
@@ -38,12 +36,8 @@ class Names:
         return None if data is None else self._version(self._path(name), data)
 
     def give(self, version: int, name: str, *, move: bool = False) -> None:
-        """Name a version. Raises InputError where another has the name, unless it is to `move`.
-
-        Raises StoreRefused where the version's data is gone.
-        """
+        """Name a version. Raises InputError where another has the name, unless it is to `move`."""
         check_name(name)
-        open_version(self._objects, self._table, Log(self._objects, self._table).at(version))
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         data = orjson.dumps({"version": version, "named_at": at})
         if move:

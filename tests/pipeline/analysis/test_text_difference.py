@@ -10,7 +10,7 @@ from pipeline.analysis.text_difference import text_difference
 from pipeline.errors import InputError
 from pipeline.model import SourceSpec, SplitterSpec
 from pipeline.objects import Objects
-from pipeline.store.history import entry_at
+from pipeline.store.versions import entry_at
 from tests.support import job_for, run, write_pages
 
 Changed = Callable[..., list[str]]

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from pipeline.model import Space, SplitterSpec
 from pipeline.objects import Objects
 from pipeline.store.difference import difference
-from pipeline.store.history import entry_at, rollback
+from pipeline.store.history import rollback
 from pipeline.store.log import Log
 from pipeline.store.table import generation_uri
+from pipeline.store.versions import entry_at
 from tests.support import job_for, rows, run, write_pages
 
 _TEXTS = st.sampled_from(

@@ -1,7 +1,6 @@
 """Names of versions: given once, moved only when asked to."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -9,15 +8,11 @@ import pytest
 from pipeline.errors import InputError, StoreRefused
 from pipeline.objects import Objects
 from pipeline.store.names import Names, check_name
-from tests.support import job_for, run, write_pages
 
 
 @pytest.fixture
-def names(tmp_path: Path, store: str) -> Names:
-    """The names of a table of two versions."""
-    for text in ("first", "二つ目"):
-        run(job_for(write_pages(tmp_path / "docs", {"a.md": text}), store))
-    return Names(Objects(store), "docs")
+def names(store: str) -> Names:
+    return Names(Objects(store, create=True), "docs")
 
 
 def test_a_version_can_have_several_names_and_a_name_one_version(names: Names) -> None:
@@ -64,13 +59,6 @@ def test_a_name_is_taken_away_and_free_again(names: Names) -> None:
     names.give(2, "good")
     with pytest.raises(InputError, match="no version of table 'docs' is called 'bad'; its names are good"):
         names.remove("bad")
-
-
-@pytest.mark.parametrize("version", [0, 3])
-def test_a_version_that_is_not_there_gets_no_name(names: Names, version: int) -> None:
-    with pytest.raises(InputError, match=f"no version {version}; it has 1 to 2"):
-        names.give(version, "good")
-    assert names.all() == {}
 
 
 @pytest.mark.parametrize(
