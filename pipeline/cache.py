@@ -32,7 +32,7 @@ class VectorCache:
     def open(self) -> lance.LanceDataset | None:
         """The dataset; None before the first vector."""
         with store_errors(self.uri):
-            return open_dataset(self.uri, options=self._objects.options)
+            return open_dataset(self.uri, self._objects.options)
 
     def append(self, rows: pa.Table) -> None:
         """Take vectors in, durably."""
@@ -56,7 +56,7 @@ def compact_cache(objects: Objects, path: str, grace: float, *, dry_run: bool = 
     """
     uri = objects.at(path)
     with store_errors(uri):
-        dataset = open_dataset(uri, options=objects.options)
+        dataset = open_dataset(uri, objects.options)
         if dataset is None:
             return {"fragments": 0, "bytes": 0}
         fragments = len(dataset.get_fragments())

@@ -22,7 +22,7 @@ Options = dict[str, str] | None
 """How Lance reaches the store of a dataset (`Objects.options`)."""
 
 
-def open_dataset(uri: str, version: int | None = None, options: Options = None) -> lance.LanceDataset | None:
+def open_dataset(uri: str, options: Options, version: int | None = None) -> lance.LanceDataset | None:
     """Open a Lance dataset at its newest version or at one given; None where there is none."""
     try:
         return lance.dataset(uri, version=version, storage_options=options)

@@ -53,7 +53,7 @@ def publish(context: Context, documents: DocumentCounts) -> Published | None:
             if live.generation != staged["generation"] or not still_right(context, live):
                 return None
             base = live
-        committed = commit(uri, live, change, context.store.options)
+        committed = commit(uri, context.store.options, live, change)
         if committed is None:
             continue
         entry = _entry(context, staged["generation"], live, committed, documents)

@@ -61,7 +61,7 @@ def _compacted(objects: Objects, log: Log, live: Entry) -> tuple[int, int] | Non
     uri = generation_uri(objects, log.table, live.generation)
     with store_errors(uri):
         try:
-            base = same_rows(uri, live.lance_version)
+            base = same_rows(uri, objects.options, live.lance_version)
             if base is None:
                 return None
             base.optimize.compact_files()
@@ -70,7 +70,7 @@ def _compacted(objects: Objects, log: Log, live: Entry) -> tuple[int, int] | Non
             if not lost_race(error):
                 raise
             return None
-        after = open_dataset(uri)
+        after = open_dataset(uri, objects.options)
     if after is None or after.count_rows() != live.chunks:
         return None  # a publish came in between
     entry = replace(

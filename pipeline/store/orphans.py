@@ -7,7 +7,7 @@ together with what others have staged.
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from pipeline.datasets import open_dataset
+from pipeline.datasets import Options, open_dataset
 from pipeline.objects import Objects, store_errors
 from pipeline.store.log import Log
 from pipeline.store.table import generation_uri
@@ -29,16 +29,16 @@ def orphans(
         old = [file for file in files if file.modified < oldest and file.name not in staged]
         if old:
             with store_errors(uri):
-                known = _known(uri)
+                known = _known(uri, objects.options)
             found |= {file.path: file.size for file in old if file.name not in known}
     return found
 
 
-def _known(uri: str) -> set[str]:
+def _known(uri: str, options: Options) -> set[str]:
     """The names of all data files that any version of a dataset is made of."""
-    newest, names = open_dataset(uri), set[str]()
+    newest, names = open_dataset(uri, options), set[str]()
     for version in newest.versions() if newest else ():
-        dataset = open_dataset(uri, int(version["version"]))
+        dataset = open_dataset(uri, options, int(version["version"]))
         for fragment in dataset.get_fragments() if dataset else ():
             names |= {file.path for file in fragment.data_files()}
     return names

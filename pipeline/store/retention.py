@@ -69,7 +69,7 @@ def retain(
         gone = {entry.lance_version for entry in goes if entry.generation == generation}
         uri = generation_uri(objects, table, generation)
         with store_errors(uri):
-            dataset = open_dataset(uri)
+            dataset = open_dataset(uri, objects.options)
             if dataset is None:
                 continue
             there = {int(one["version"]) for one in dataset.versions()}

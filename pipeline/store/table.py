@@ -38,7 +38,7 @@ def open_version(objects: Objects, table: str, entry: Entry) -> lance.LanceDatas
     """Exactly what a version's readers see."""
     uri = generation_uri(objects, table, entry.generation)
     with store_errors(uri):
-        dataset = open_dataset(uri, entry.lance_version, objects.options)
+        dataset = open_dataset(uri, objects.options, entry.lance_version)
     if dataset is None:
         raise StoreRefused(
             f"version {entry.version} of table {table!r} is gone: Lance version {entry.lance_version} "
@@ -53,10 +53,10 @@ def ensure_generation(
     """Create a generation where there is none; gives its URI. Another process may be doing the same."""
     uri = generation_uri(objects, table, generation)
     with store_errors(uri):
-        if open_dataset(uri, options=objects.options) is None:
+        if open_dataset(uri, objects.options) is None:
             empty = schema.table(space, splitter).empty_table()
             create_dataset(objects, _path(table, generation), empty)
-        dataset = _opened(uri, options=objects.options)
+        dataset = _opened(uri, objects.options)
         if not dataset.describe_indices():
             try:
                 # ICU finds word boundaries in Japanese without a dictionary to download.
@@ -87,15 +87,15 @@ class Committed:
     replaced: pa.Array  # chunk_ids of the rows that went
 
 
-def commit(uri: str, live: Entry | None, change: Change, options: Options = None) -> Committed | None:
+def commit(uri: str, options: Options, live: Entry | None, change: Change) -> Committed | None:
     """Commit a change on top of the live version; None where another commit came in between.
 
     Lance would merge the two, or rebase on what is not live: the caller looks again and repeats.
     """
     with store_errors(uri):
         try:
-            base = same_rows(uri, live.lance_version if live else _EMPTY, options)
-            return None if base is None else _committed(uri, base, change, options)
+            base = same_rows(uri, options, live.lance_version if live else _EMPTY)
+            return None if base is None else _committed(uri, options, base, change)
         except OSError as error:
             if not lost_race(error):
                 raise
@@ -107,7 +107,7 @@ def tag_live(objects: Objects, log: Log) -> None:
     entry = log.live()
     try:
         uri = generation_uri(objects, log.table, entry.generation)
-        tags = _opened(uri, options=objects.options).tags
+        tags = _opened(uri, objects.options).tags
         if "live" in tags.list():
             tags.update("live", entry.lance_version)
         else:
@@ -116,7 +116,7 @@ def tag_live(objects: Objects, log: Log) -> None:
         return  # a courtesy: another run moving it at the same time is no harm
 
 
-def _committed(uri: str, base: lance.LanceDataset, change: Change, options: Options) -> Committed | None:
+def _committed(uri: str, options: Options, base: lance.LanceDataset, change: Change) -> Committed | None:
     doomed = _rows_of(base, change.documents)
     updated, removed = _without(base, doomed)
     fragments = [lance.FragmentMetadata.from_json(text) for text in change.fragments]
@@ -133,18 +133,18 @@ def _committed(uri: str, base: lance.LanceDataset, change: Change, options: Opti
     return Committed(after.version, after.count_rows(), doomed["chunk_id"].combine_chunks())
 
 
-def same_rows(uri: str, version: int, options: Options = None) -> lance.LanceDataset | None:
+def same_rows(uri: str, options: Options, version: int) -> lance.LanceDataset | None:
     """The newest Lance version, made equal to the live one where something else came after it."""
-    newest = _opened(uri, options=options)
+    newest = _opened(uri, options)
     if newest.version == version:
         return newest
-    base = _opened(uri, version, options)
+    base = _opened(uri, options, version)
     base.restore()  # type: ignore[no-untyped-call]
     return base if base.version == newest.version + 1 else None
 
 
-def _opened(uri: str, version: int | None = None, options: Options = None) -> lance.LanceDataset:
-    dataset = open_dataset(uri, version, options)
+def _opened(uri: str, options: Options, version: int | None = None) -> lance.LanceDataset:
+    dataset = open_dataset(uri, options, version)
     if dataset is None:
         raise FileNotFoundError(f"there is no Lance dataset{f' of version {version}' if version else ''}")
     return dataset

@@ -27,15 +27,15 @@ def objects(store: str) -> Objects:
 
 
 def test_what_is_not_there_opens_as_none(objects: Objects) -> None:
-    assert open_dataset(objects.at("x.lance")) is None
-    assert open_dataset(objects.at("x.lance"), 3) is None
+    assert open_dataset(objects.at("x.lance"), objects.options) is None
+    assert open_dataset(objects.at("x.lance"), objects.options, 3) is None
     create_dataset(objects, "x.lance", _SCHEMA.empty_table())
-    assert open_dataset(objects.at("x.lance"), 2) is None
+    assert open_dataset(objects.at("x.lance"), objects.options, 2) is None
 
 
 def test_a_dataset_made_is_empty_and_takes_rows(objects: Objects) -> None:
     create_dataset(objects, "cache/x.lance", _SCHEMA.empty_table())
-    dataset = open_dataset(objects.at("cache/x.lance"))
+    dataset = open_dataset(objects.at("cache/x.lance"), objects.options)
     assert dataset is not None
     assert (dataset.version, dataset.count_rows(), dataset.schema) == (1, 0, _SCHEMA)
     lance.write_dataset(_rows(0, 3), dataset.uri, mode="append")
@@ -46,7 +46,7 @@ def test_making_a_dataset_again_leaves_the_one_that_is_there(objects: Objects) -
     create_dataset(objects, "x.lance", _SCHEMA.empty_table())
     lance.write_dataset(_rows(0, 3), objects.at("x.lance"), mode="append")
     create_dataset(objects, "x.lance", _SCHEMA.empty_table())
-    dataset = open_dataset(objects.at("x.lance"))
+    dataset = open_dataset(objects.at("x.lance"), objects.options)
     assert dataset is not None
     assert (dataset.version, dataset.count_rows()) == (2, 3)
 

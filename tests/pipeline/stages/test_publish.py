@@ -36,7 +36,7 @@ def _commit_without_entry(context: Context) -> None:
     staged = context.staging.read_json(FRAGMENTS)
     uri = generation_uri(context.store, context.job.table, staged["generation"])
     documents = replaced_documents(context.staging)["doc_id"].combine_chunks()
-    assert commit(uri, context.live, Change(staged["fragments"], documents, {}))
+    assert commit(uri, None, context.live, Change(staged["fragments"], documents, {}))
 
 
 @pytest.fixture

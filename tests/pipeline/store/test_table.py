@@ -60,7 +60,9 @@ def _put(
     uri: str, live: Entry | None, documents: Sequence[str], replaced: Sequence[str] = ()
 ) -> Committed | None:
     fragments = _staged(uri, documents) if documents else []
-    return commit(uri, live, Change(fragments, pa.array(replaced, pa.string()), {"vecmill.run_id": "r"}))
+    return commit(
+        uri, None, live, Change(fragments, pa.array(replaced, pa.string()), {"vecmill.run_id": "r"})
+    )
 
 
 def _entry(committed: Committed | None, version: int = 1) -> Entry:
@@ -152,7 +154,7 @@ def test_a_commit_that_another_came_before_is_not_taken_for_ones_own(
 ) -> None:
     live = _entry(_put(uri, None, ["a", "b"]))
     late = Late(_staged(uri, ["late"]), lambda: _put(uri, live, ["rival"], rivals_replace))
-    assert commit(uri, live, Change(late, pa.array(["a"]), {})) is None
+    assert commit(uri, None, live, Change(late, pa.array(["a"]), {})) is None
     again = _entry(_put(uri, live, ["late"], ["a"]))
     assert _documents(uri, again) == ["b", "late"]
 
@@ -209,6 +211,7 @@ def test_a_version_that_is_gone_is_refused_by_name(uri: str, store: str) -> None
         with pytest.raises(StoreRefused, match="there is no Lance dataset"):
             commit(
                 generation_uri(Objects(store), "docs", missing.generation),
+                None,
                 missing,
                 Change([], pa.array([], pa.string()), {}),
             )
