@@ -11,7 +11,9 @@ from flows.render_compare import Compared, Setting, comparison
 from flows.render_progress import Bars
 from flows.request import cuts_of, source_form, splitter_form
 from flows.split import STDIN, in_language, page_of, read_document
-from infra.config import DEFAULT_SPACE, Config, SplitterConfig
+from infra.config import Config
+from infra.embedding_form import DEFAULT_SPACE
+from infra.splitter_form import SplitterConfig
 from infra.splitters import make_embed, make_splitter
 from pipeline.analysis.boundaries import Page
 from pipeline.analysis.labelled import Exam, Labelled

@@ -9,7 +9,7 @@ from flows import render, render_runs
 from flows.history_commands import AT
 from flows.options import Access, Common, Cut, Rows, Side, spread
 from flows.request import load, option_of
-from infra.config import DEFAULT_SPACE, EmbeddingConfig
+from infra.embedding_form import DEFAULT_SPACE, EmbeddingConfig
 from pipeline.errors import InputError, UsageError
 from pipeline.local_models import identified
 from pipeline.model import Space

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from flows.options import Common, Cut, Rows, Run
-from infra.config import KINDS_OF, Config, PipelineConfig, SourceConfig, SplitterConfig, StoreConfig
+from infra.config import Config, PipelineConfig, SourceConfig, StoreConfig
 from infra.settings import explain, read_config, read_environment
+from infra.splitter_form import KINDS_OF, SplitterConfig
 from pipeline.errors import UsageError
 from pipeline.model import Space
 from pipeline.place import is_remote

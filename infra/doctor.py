@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 import httpx
 
-from infra.config import Config, EmbeddingConfig
+from infra.config import Config
+from infra.embedding_form import EmbeddingConfig
 from infra.settings import read_environment, read_secret
 from pipeline import wordllama
 from pipeline.embedding import connect

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from infra.config import Config, EmbeddingConfig
+from infra.config import Config
+from infra.embedding_form import EmbeddingConfig
 from pipeline.errors import InputError, StoreRefused
 from pipeline.local_models import NEEDS
 from pipeline.model import Secret

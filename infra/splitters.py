@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Sequence
 
 import numpy as np
 
-from infra.config import DEFAULT_SPACE
+from infra.embedding_form import DEFAULT_SPACE
 from pipeline.embedding import connect, limits
 from pipeline.errors import Rejected, UsageError
 from pipeline.local_models import identified

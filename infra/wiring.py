@@ -6,8 +6,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from infra.config import DEFAULT_SPACE, Config, EmbeddingConfig, PipelineConfig, SplitterConfig
+from infra.config import Config, PipelineConfig
+from infra.embedding_form import DEFAULT_SPACE, EmbeddingConfig
 from infra.settings import quota_folder, read_environment, read_secret
+from infra.splitter_form import SplitterConfig
 from pipeline import ids
 from pipeline.batch.orders import Orders
 from pipeline.embedding import limits

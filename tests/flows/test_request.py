@@ -9,7 +9,8 @@ import pytest
 
 from flows.options import Common, Cut, Rows, Run
 from flows.request import load, requested, splitter_form
-from infra.config import Config, PipelineConfig, SplitterConfig
+from infra.config import Config, PipelineConfig
+from infra.splitter_form import SplitterConfig
 from pipeline.errors import InputError, UsageError
 
 DECLARED = {

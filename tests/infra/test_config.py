@@ -7,17 +7,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from infra.config import (
-    KINDS_OF,
-    BudgetConfig,
-    Config,
-    EmbeddingConfig,
-    PipelineConfig,
-    ScheduleConfig,
-    SourceConfig,
-    SplitterConfig,
-    StoreConfig,
-)
+from infra.config import BudgetConfig, Config, PipelineConfig, ScheduleConfig, SourceConfig, StoreConfig
+from infra.embedding_form import EmbeddingConfig
+from infra.splitter_form import KINDS_OF, SplitterConfig
 from pipeline.model import Budget, Endpoint, Space, SplitterSpec
 
 SOURCE = {"uri": "docs"}

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from infra.config import DEFAULT_SPACE, SplitterConfig
+from infra.embedding_form import DEFAULT_SPACE
+from infra.splitter_form import SplitterConfig
 from infra.splitters import make_embed, make_splitter, named_space
 from pipeline.errors import InputError, UsageError
 from pipeline.model import Space

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from infra.config import DEFAULT_SPACE, PipelineConfig
+from infra.config import PipelineConfig
+from infra.embedding_form import DEFAULT_SPACE
 from infra.wiring import make_engines, make_job
 from pipeline.batch.lane import BatchLane
 from pipeline.batch.orders import Order, Orders

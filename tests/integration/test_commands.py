@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.config import DEFAULT_SPACE
+from infra.embedding_form import DEFAULT_SPACE
 from pipeline.model import SplitterSpec
 from tests.endpoint import MeteredEndpoint
 from tests.flows.inside import vecmill_here
