@@ -8,7 +8,7 @@ from pipeline.ports import TokenCounter
 from pipeline.splitting.elements import within_entity
 from pipeline.splitting.markdown import sections_of
 from pipeline.splitting.markup import Ints, Page, read_page, tied
-from pipeline.splitting.prose import LINES, PROSE, SECTIONS, Style
+from pipeline.splitting.prose import LINES, SECTIONS, Style
 from pipeline.splitting.sections import Cutter, cut_sections, ruler_for
 from pipeline.splitting.structure import Structure
 
@@ -45,7 +45,7 @@ def _style(text: str, page: Page) -> Style:
         return _last(page.blocks, low, high)
 
     def between_blocks(scan: str, low: int, high: int) -> int:
-        return _last(page.blocks, low, high) or PROSE.strong(scan, low, high)
+        return _last(page.blocks, low, high) or SECTIONS.strong(scan, low, high)
 
     def between_rows(scan: str, low: int, high: int) -> int:
         return _last(page.rows, low, high) or LINES.strong(scan, low, high)
@@ -60,7 +60,7 @@ def _style(text: str, page: Page) -> Style:
         return at if at > low and not tied(text, at) else 0
 
     within = Style(LINES.late, True, between_rows, (at_block, *LINES.weak, beside_markup))
-    return Style(SECTIONS.late, False, between_blocks, (*PROSE.weak, beside_markup), within)
+    return Style(SECTIONS.late, False, between_blocks, (*SECTIONS.weak, beside_markup), within)
 
 
 def _last(places: Ints, low: int, high: int) -> int:

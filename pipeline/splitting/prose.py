@@ -85,6 +85,7 @@ def inside_grapheme(text: str, at: int) -> bool:
 
 
 _CLOSING = frozenset("」』）〉》】〕］｝”’)]")
+_NUMBER = 16  # characters of an item's number and what indents it
 _SHORT = 60  # characters that are looked through at once
 
 
@@ -99,16 +100,26 @@ def _last(pattern: re.Pattern[str], scan: str, low: int, high: int) -> int:
     for match in reversed(matches):
         at = match.end()
         # What closes a sentence can stand behind what is looked at.
-        if not inside_grapheme(scan, at) and (at < high or scan[at : at + 1] not in _CLOSING):
+        if inside_grapheme(scan, at) or (at >= high and scan[at : at + 1] in _CLOSING):
+            continue
+        if not _numbers_item(scan, match.start()):
             return at
     return 0
+
+
+def _numbers_item(scan: str, at: int) -> bool:
+    """Whether a full stop there ends the number of a list's item, and no sentence."""
+    if not scan[at - 1 : at].isdigit():
+        return False
+    start = max(0, at - _NUMBER)
+    return scan[max(start, scan.rfind("\n", start, at)) : at].strip().isdigit()
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
     """Boundaries by strength: those that end a thought, and those that only spare a word."""
 
-    late: int  # chunks end in so many last eighths of their windows, if anything strong is there
+    late: int  # chunks end in so many last sixteenths of their windows, if anything strong is there
     paragraphs: bool  # whether blank lines are the strongest
     strong: Callable[[str, int, int], int]  # the last of the strongest in (low, high], 0 where there is none
     weak: tuple[Callable[[str, int, int], int], ...]
@@ -119,7 +130,7 @@ class Style:
 
         The strongest behind `middle`; where only weak ones are there, a strong one before it.
         """
-        at = self.last_strong(scan, middle, reach) or (low < middle and self.last_strong(scan, low, middle))
+        at = self.last_strong(scan, middle, reach) or (low < middle and self.last_strong(scan, low, reach))
         if at:
             return at
         for find in self.weak:
@@ -145,6 +156,11 @@ def first_shared(scan: str, low: int, high: int) -> int:
 
 def _in_prose(scan: str, low: int, high: int) -> int:
     """A blank line, an item, a sentence's end, a line's."""
+    return _in_sections(scan, low, high) or _line(scan, low, high)
+
+
+def _in_sections(scan: str, low: int, high: int) -> int:
+    """A blank line, an item, a sentence's end."""
     line = scan.rfind("\n", low, high)
     if line >= 0:
         blank = scan.rfind("\n\n", low, high)
@@ -155,15 +171,12 @@ def _in_prose(scan: str, low: int, high: int) -> int:
         item = line + 1 if _ITEM.match(scan, line) else _last(_ITEM, scan, low, line + 1)
         if item:
             return item
-    return _in_sentences(scan, low, high, line)
+    return _sentence(scan, low, high)
 
 
-def _in_sentences(scan: str, low: int, high: int, line: int | None = None) -> int:
+def _in_sentences(scan: str, low: int, high: int) -> int:
     """A sentence's end, a line's."""
-    full_stop = scan.rfind("。", low, high)
-    at = _last(SENTENCE, scan, full_stop, high) if full_stop >= 0 else 0
-    at = at or _last(SENTENCE, scan, low, high)
-    return at or (scan.rfind("\n", low, high) if line is None else line) + 1
+    return _sentence(scan, low, high) or _line(scan, low, high)
 
 
 def _in_lines(scan: str, low: int, high: int) -> int:
@@ -177,6 +190,16 @@ def _in_lines(scan: str, low: int, high: int) -> int:
 
 def _nowhere(*_: object) -> int:
     return 0
+
+
+def _sentence(scan: str, low: int, high: int) -> int:
+    full_stop = scan.rfind("。", low, high)
+    at = _last(SENTENCE, scan, full_stop, high) if full_stop >= 0 else 0
+    return at or _last(SENTENCE, scan, low, high)
+
+
+def _line(scan: str, low: int, high: int) -> int:
+    return scan.rfind("\n", low, high) + 1
 
 
 def _clause(scan: str, low: int, high: int) -> int:
@@ -193,8 +216,8 @@ def _phrase(scan: str, low: int, high: int) -> int:
 
 
 _WEAK = (_clause, _word, _phrase)
-PROSE = Style(5, True, _in_prose, _WEAK)
-SECTIONS = Style(3, True, _in_prose, _WEAK)  # fuller: their ends leave many short chunks
-LINES = Style(4, True, _in_lines, (_in_sentences, *_WEAK))
-SENTENCES = Style(4, False, _in_sentences, _WEAK)
-FIXED = Style(4, False, _nowhere, ())
+PROSE = Style(10, True, _in_prose, _WEAK)
+SECTIONS = Style(3, True, _in_sections, (_line, *_WEAK))  # fuller: their ends leave many short chunks
+LINES = Style(8, True, _in_lines, (_in_sentences, *_WEAK))
+SENTENCES = Style(8, False, _in_sentences, _WEAK)
+FIXED = Style(8, False, _nowhere, ())

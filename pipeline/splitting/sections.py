@@ -10,7 +10,7 @@ from pipeline.ports import TokenCounter
 from pipeline.splitting.prose import PROSE, Style, plain_lines, skip_space
 from pipeline.splitting.rulers import Characters, Ruler, Tokens
 from pipeline.splitting.structure import Whole
-from pipeline.splitting.windows import Bounds, Span, Windows
+from pipeline.splitting.windows import Bounds, Span, Windows, without_space
 
 _COUNTED_AT_ONCE = 2048  # chunks: a large text is never held twice
 
@@ -129,7 +129,7 @@ class Cutter:
                 first = ""
             room = bound - costs[first]
             if fits(start, end, room):  # most sections fit, and need no windows
-                stop = start + len(scan[start:end].rstrip())
+                stop = without_space(scan, start, end)
                 start = skip_space(scan, start, stop)
                 yield section, first, [(start, stop)] if start < stop else []
                 continue

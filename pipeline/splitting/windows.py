@@ -51,14 +51,17 @@ class Windows:
         floor = skip_space(scan, body, end) if body else start  # the chunk's end has to lie behind it
         number = 0  # of the first whole that ends behind the start
         limit = end  # where a chunk has to end earlier than the ruler told
-        quick, exact, over_by = self._style.paragraphs and not wholes, self._exact, self._ruler.over
+        quick, exact, over_by = self._style.paragraphs, self._exact, self._ruler.over
         while start < end:
+            while number < len(wholes) and wholes[number][1] <= start:
+                number += 1
             if quick:
                 # Most chunks end at a blank line: these are the steps below, made short for them.
-                while (reach := start + bound if exact else reach_of(start, bound)) < end:
+                clear = wholes[number][0] if number < len(wholes) else end
+                while (reach := start + bound if exact else reach_of(start, bound)) < clear:
                     if scan[reach].isspace():
                         break
-                    stop = scan.rfind("\n\n", reach - (reach - start) * late // 8, reach)
+                    stop = scan.rfind("\n\n", reach - (reach - start) * late // 16, reach)
                     if stop < floor or scan[stop + 2].isspace() or scan[stop - 1].isspace():
                         break
                     if not exact and over_by(start, stop, bound) > 0:
@@ -67,8 +70,6 @@ class Windows:
                     new = floor = stop + 2
                     start = (self._shared(start + 1, stop, overlap) or new) if overlap else new
                     bound = later
-            while number < len(wholes) and wholes[number][1] <= start:
-                number += 1
             room = bound - self._header(start, wholes, number) if wholes else bound
             reach = reach_of(start, room)
             if limit < reach:
@@ -86,7 +87,7 @@ class Windows:
                     # Nothing new fits beside what is shared.
                     start, limit, self._ruler_erred = new, end, False
                     continue
-            stop = _without_space(scan, start, at)
+            stop = without_space(scan, start, at)
             if not exact and (over := over_by(start, stop, room)) > 0:
                 limit, self._ruler_erred = self._earlier(start, stop, room, over), True
                 if limit < stop:
@@ -113,7 +114,7 @@ class Windows:
     ) -> int:
         """Where a chunk ends that begins at `start`; 0 where there is nothing but graphemes."""
         scan, style = self._scan, self._style
-        middle = reach - (reach - start) * style.late // 8
+        middle = reach - (reach - start) * style.late // 16
         low = start + (reach - start) // 4
         if low < floor:
             low = floor if floor < reach else new
@@ -153,7 +154,7 @@ class Windows:
         return self._style.last(self._scan, max(low, passed), middle, reach)
 
     def _fits(self, start: int, end: int, bound: int) -> bool:
-        return self._ruler.fits(start, start + len(self._scan[start:end].rstrip()), bound)
+        return self._ruler.fits(start, without_space(self._scan, start, end), bound)
 
     def _behind(self, wholes: Sequence[Whole], number: int, start: int, stop: int) -> int:
         """From where on a chunk can share its end with the next: wholes are not repeated."""
@@ -180,10 +181,9 @@ class Windows:
         return 0
 
 
-def _without_space(scan: str, start: int, end: int) -> int:
-    """Where the last character before `end` that is no white space ends."""
-    if not scan[end - 1].isspace():
-        return end
-    if not scan[end - 2].isspace():
-        return end - 1
+def without_space(scan: str, start: int, end: int) -> int:
+    """Where the last character before `end` that is no white space ends, or `start`."""
+    for at in range(end, max(start, end - 3), -1):
+        if not scan[at - 1].isspace():
+            return at
     return start + len(scan[start:end].rstrip())

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pipeline.splitting.prose import (
     LINES,
     PROSE,
+    SECTIONS,
     SENTENCES,
     first_shared,
     grapheme_boundary,
@@ -46,6 +47,16 @@ def test_not_every_full_stop_ends_a_sentence(text: str) -> None:
     assert PROSE.last_strong(text, 0, len(text)) == 0
 
 
+@pytest.mark.parametrize("text", ["1. One is", "Some.\n\n  12. Two is", "a\n3. 三つ目"])
+def test_the_number_of_an_item_is_no_sentence(text: str) -> None:
+    number = text.rindex(". ") - 1
+    assert SENTENCES.last_strong(text, number, len(text)) == 0
+
+
+def test_a_number_can_end_a_sentence() -> None:
+    assert SENTENCES.last_strong("It was 1999. Then", 0, 17) == 13
+
+
 @pytest.mark.parametrize(
     ("text", "end"),
     [
@@ -71,6 +82,18 @@ def test_a_blank_line_is_stronger_than_an_item_and_an_item_than_a_sentence() -> 
 def test_a_blank_line_within_an_item_does_not_end_it() -> None:
     text = "Before.\n\n- a\n\n  more of a\n\n  and more\n"
     assert text[PROSE.last(text, 0, 0, len(text)) :].startswith("- a")
+
+
+def test_sections_end_with_a_sentence_further_ahead_rather_than_with_a_line() -> None:
+    text = "It rains. It pours and\nit pours, and then\nit rains on"
+    assert text[: PROSE.last(text, 0, 30, len(text))] == "It rains. It pours and\nit pours, and then\n"
+    assert text[: SECTIONS.last(text, 0, 30, len(text))] == "It rains. "
+    assert text[: SECTIONS.last(text, 12, 30, len(text))] == "It rains. It pours and\nit pours, and then\n"
+
+
+def test_a_boundary_over_the_middle_of_the_window_is_found() -> None:
+    text = "It rains. It pours and so on"
+    assert text[: SECTIONS.last(text, 0, 9, len(text))] == "It rains. "
 
 
 def test_lines_end_code_before_sentences_do() -> None:
