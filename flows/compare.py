@@ -20,9 +20,10 @@ from pipeline.analysis.labelled import Exam, Labelled
 from pipeline.analysis.splitters import Tally
 from pipeline.errors import InputError, UsageError
 from pipeline.local_models import identified
-from pipeline.model import DeadLetter, Document, Listed, SourceSpec, Space, SplitterSpec
+from pipeline.model import DeadLetter, Document, Listed, SourceSpec, Space
 from pipeline.ports import Advance
 from pipeline.sources import open_source
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.tokens import counter_for
 
 _SPLITTERS: tuple[str, ...] = get_args(SplitterConfig.model_fields["kind"].annotation)

@@ -10,7 +10,7 @@ from rich.text import Text
 from flows import render
 from pipeline.analysis.labelled import Score
 from pipeline.analysis.splitters import Figures, Kept
-from pipeline.model import SplitterSpec
+from pipeline.splitter_spec import SplitterSpec
 
 _LABEL, _COLUMN = 32, 14  # columns that a table's first one, and each other one, take at most
 _NAMED = 5  # documents left out

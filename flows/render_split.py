@@ -10,7 +10,8 @@ from rich.text import Text
 from flows import render
 from pipeline.analysis.boundaries import Page
 from pipeline.analysis.splitters import Broken, Tally, sizes
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
+from pipeline.splitter_spec import SplitterSpec
 
 _SHOWN = 100  # chunks
 _HEAD, _TAIL = 5, 4  # lines of a long chunk

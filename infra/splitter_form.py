@@ -12,7 +12,7 @@ from pydantic import (
 
 from infra.form import Form
 from pipeline.errors import InputError
-from pipeline.model import SplitterSpec
+from pipeline.splitter_spec import SplitterSpec
 
 _USUAL = SplitterSpec()
 

@@ -9,8 +9,9 @@ from infra.embedding_form import DEFAULT_SPACE
 from pipeline.embedding import connect, limits
 from pipeline.errors import Rejected, UsageError
 from pipeline.local_models import identified
-from pipeline.model import Endpoint, Space, SplitterSpec
+from pipeline.model import Endpoint, Space
 from pipeline.ports import Provider, Splitter, Vectors
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 from pipeline.splitting.semantic import Embed, SemanticSplitter
 from pipeline.tokens import counter_for

@@ -17,10 +17,11 @@ from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
 from pipeline.local_models import identified
-from pipeline.model import Budget, Endpoint, Gate, Job, Price, SourceSpec, Space, SplitterSpec
+from pipeline.model import Budget, Endpoint, Gate, Job, Price, SourceSpec, Space
 from pipeline.objects import Objects, resolved
 from pipeline.ports import Engine, EngineFactory
 from pipeline.quota.machine import MachineQuota, quota_name
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log
 
 # From this many texts on, the embedded model on many cores repays the seconds that Ray takes to start.

@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import pyarrow as pa
 
-from pipeline.model import Space, SplitterSpec
+from pipeline.model import Space
+from pipeline.splitter_spec import SplitterSpec
 
 VERSION = "1"
 

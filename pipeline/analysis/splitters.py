@@ -8,8 +8,9 @@ from statistics import median_low
 from typing import Any
 
 from pipeline.analysis.boundaries import LEVELS, Page, Stretch
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
+from pipeline.splitter_spec import SplitterSpec
 
 BINS = 10  # of a histogram: tenths of the bound
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pkgutil import resolve_name
 
 from pipeline.errors import InputError
-from pipeline.model import SplitterSpec
 from pipeline.ports import Splitter, TokenCounter
+from pipeline.splitter_spec import SplitterSpec
 
 _Kind = Callable[[SplitterSpec, TokenCounter], Splitter]
 

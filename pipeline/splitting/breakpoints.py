@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.model import SplitterSpec
 from pipeline.ports import Vectors
+from pipeline.splitter_spec import SplitterSpec
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

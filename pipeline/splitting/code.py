@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.languages import Language, definition_of, language_within, named_language
 from pipeline.splitting.markdown import prefix_of
 from pipeline.splitting.prose import LINES, Style, inside_grapheme, plain_lines

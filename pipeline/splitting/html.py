@@ -3,8 +3,9 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.elements import within_entity
 from pipeline.splitting.markdown import sections_of
 from pipeline.splitting.markup import Ints, Page, read_page, tied

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.prose import SECTIONS, plain_lines
 from pipeline.splitting.sections import Section, chunk_sections, span_sections
 from pipeline.splitting.structure import Heading, Structure, Whole, read_structure, title_of

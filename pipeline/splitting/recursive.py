@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.prose import FIXED, PROSE, SENTENCES, Style, plain_lines
 from pipeline.splitting.sections import Section, chunk_sections, ruler_for
 from pipeline.splitting.separators import SeparatorSplitter

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.prose import PROSE, Style, plain_lines, skip_space
 from pipeline.splitting.rulers import Characters, Ruler, Tokens
 from pipeline.splitting.structure import Whole

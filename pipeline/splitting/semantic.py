@@ -8,8 +8,9 @@ from operator import attrgetter
 
 import numpy as np
 
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter, Vectors
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.breakpoints import Ints, Units, centred, segments
 from pipeline.splitting.prose import SENTENCE, inside_grapheme, plain_lines, skip_space
 from pipeline.splitting.sections import Section, chunk_sections

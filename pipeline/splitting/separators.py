@@ -17,8 +17,9 @@ from itertools import islice, takewhile
 from typing import Protocol
 
 from pipeline.errors import InputError
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.pieces import (
     Counted,
     Each,

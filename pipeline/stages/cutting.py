@@ -7,9 +7,10 @@ from typing import Any
 
 from pipeline.embedding import limits
 from pipeline.errors import InputError
-from pipeline.model import Chunk, DeadLetter, Document, DocumentCounts, Job, Listed, SplitterSpec
+from pipeline.model import Chunk, DeadLetter, Document, DocumentCounts, Job, Listed
 from pipeline.ports import Advance, TokenCounter
 from pipeline.sources import open_source
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.context import Context
 from pipeline.staging import ShardWriter
 from pipeline.tokens import counter_for

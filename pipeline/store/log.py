@@ -14,8 +14,9 @@ from typing import Any
 import orjson
 
 from pipeline.errors import InputError, StoreRefused
-from pipeline.model import Space, SplitterSpec
+from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.splitter_spec import SplitterSpec
 
 _ENTRY = re.compile(r"/(?P<number>[0-9]+)\.json$")
 _AHEAD = 64  # entries asked for at once on object storage: a small one takes as long as its request's way

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from pipeline import ids, schema
 from pipeline.datasets import Options, create_dataset, lost_race, open_dataset
 from pipeline.errors import StoreRefused
-from pipeline.model import Space, SplitterSpec
+from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log
 
 # A new generation's first Lance version creates it and the second gives it its text index: both are

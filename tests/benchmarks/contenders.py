@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pkgutil import resolve_name as _named  # so that types are checked the same without the peers
 from typing import Any, Protocol, cast
 
-from pipeline.model import SplitterSpec
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 from pipeline.tokens import OpenAITokens
 

@@ -31,17 +31,8 @@ from infra.settings import be_quiet
 from pipeline import ids, schema
 from pipeline.embedding import connect
 from pipeline.engine import InlineEngine
-from pipeline.model import (
-    ChunkCounts,
-    DocumentCounts,
-    Endpoint,
-    Job,
-    Plan,
-    Secret,
-    SourceSpec,
-    Space,
-    SplitterSpec,
-)
+from pipeline.model import ChunkCounts, DocumentCounts, Endpoint, Job, Plan, Secret, SourceSpec, Space
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.context import Context
 from pipeline.stages.embed import embed
 from pipeline.stages.plan import TEXTS

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from statistics import mean
 
 from infra.settings import be_quiet
-from pipeline.model import BREAKPOINTS, Space, SplitterSpec
+from pipeline.model import Space
+from pipeline.splitter_spec import BREAKPOINTS, SplitterSpec
 from pipeline.splitting.semantic import SemanticSplitter, sentences_of
 from pipeline.tokens import counter_for
 from pipeline.wordllama import MODEL

@@ -14,9 +14,10 @@ from pipeline.embedding.packing import Text, pack
 from pipeline.errors import ProviderRefused
 from pipeline.ids import digest
 from pipeline.local_models import identified
-from pipeline.model import WAITING, Endpoint, Request, Space, SplitterSpec
+from pipeline.model import WAITING, Endpoint, Request, Space
 from pipeline.objects import Objects
 from pipeline.ports import Engine, Limits
+from pipeline.splitter_spec import SplitterSpec
 from tests.endpoint import Faults, MeteredEndpoint
 from tests.models import DIMENSIONS, onnx_folder
 from tests.support import job_for, metered, rows, run, write_pages

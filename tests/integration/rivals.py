@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from pipeline import schema
 from pipeline.cache import VectorCache
-from pipeline.model import Job, SplitterSpec
+from pipeline.model import Job
 from pipeline.objects import Objects
 from pipeline.run import Report
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.publish import publish
 from pipeline.store.table import ensure_generation
 from tests.pipeline.stages.steps import assembled

@@ -12,9 +12,10 @@ import pytest
 from pipeline.batch.lane import BatchLane
 from pipeline.engine import InlineEngine
 from pipeline.errors import OutOfTime, OverBudget
-from pipeline.model import Budget, Job, SplitterSpec
+from pipeline.model import Budget, Job
 from pipeline.objects import Objects
 from pipeline.run import Report, ingest, plan_only
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.staging import Staging
 from tests.endpoint import BatchRules, Calls, Faults, MeteredEndpoint
 from tests.pipeline.batch.service import Time

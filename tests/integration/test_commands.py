@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.embedding_form import DEFAULT_SPACE
-from pipeline.model import SplitterSpec
+from pipeline.splitter_spec import SplitterSpec
 from tests.endpoint import MeteredEndpoint
 from tests.flows.inside import vecmill_here
 from tests.support import command, job_for, rows, run, vecmill, write_pages

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.model import Budget, Job, SplitterSpec
+from pipeline.model import Budget, Job
 from pipeline.objects import Objects
 from pipeline.run import plan_only
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.staging import Staging
 from tests.endpoint import Faults, MeteredEndpoint
 from tests.flows.inside import vecmill_here

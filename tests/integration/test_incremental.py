@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline import ids
-from pipeline.model import SplitterSpec
+from pipeline.splitter_spec import SplitterSpec
 from tests.endpoint import MeteredEndpoint
 from tests.support import job_for, metered, rows, run, write_pages
 

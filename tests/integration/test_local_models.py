@@ -16,8 +16,9 @@ from pipeline.embedding.onnx import load
 from pipeline.ids import digest
 from pipeline.letters import DeadLetters
 from pipeline.local_models import identified, open_model
-from pipeline.model import Budget, Endpoint, Request, Space, SplitterSpec
+from pipeline.model import Budget, Endpoint, Request, Space
 from pipeline.objects import Objects
+from pipeline.splitter_spec import SplitterSpec
 from tests.flows.inside import vecmill_here
 from tests.models import DIMENSIONS, onnx_folder
 from tests.support import Ran, job_for, rows, run, write_pages

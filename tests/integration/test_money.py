@@ -9,9 +9,10 @@ import pytest
 from pipeline.cache import VectorCache
 from pipeline.errors import InputError, OverBudget
 from pipeline.ledger import Ledger
-from pipeline.model import Budget, Job, Price, Space, SplitterSpec
+from pipeline.model import Budget, Job, Price, Space
 from pipeline.objects import Objects
 from pipeline.run import plan_only
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.staging import Staging
 from pipeline.store.log import Log
 from tests.endpoint import Faults, MeteredEndpoint

@@ -10,9 +10,10 @@ import pytest
 from pipeline import ids
 from pipeline.engine import InlineEngine
 from pipeline.errors import OverBudget
-from pipeline.model import Budget, Job, SplitterSpec
+from pipeline.model import Budget, Job
 from pipeline.ports import P, T
 from pipeline.run import Report, ingest, plan_only
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.semantic import sentences_of
 from pipeline.tokens import counter_for
 from tests.endpoint import Faults, MeteredEndpoint

@@ -5,8 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline import schema
-from pipeline.model import Space, SplitterSpec
+from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Log
 from pipeline.store.table import open_version
 from tests.support import LOCAL, job_for, run, write_pages

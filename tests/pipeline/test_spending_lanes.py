@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.model import Budget, Job, Outcome, SourceSpec, SplitterSpec
+from pipeline.model import Budget, Job, Outcome, SourceSpec
 from pipeline.spending import Spending
+from pipeline.splitter_spec import SplitterSpec
 from tests.pipeline.batch.service import request
 from tests.support import OPENAI
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 
 from pipeline.analysis.boundaries import LEVELS, Page
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 from tests.pipeline.splitting.support import Letters, specs, texts
 

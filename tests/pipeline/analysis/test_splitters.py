@@ -5,7 +5,8 @@ from hypothesis import given
 
 from pipeline.analysis.boundaries import Page
 from pipeline.analysis.splitters import BINS, Kept, Tally, sizes
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 from tests.pipeline.splitting.support import Letters, Quarters, specs, texts
 

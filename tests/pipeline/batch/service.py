@@ -12,8 +12,9 @@ from pipeline.batch.lane import BatchLane
 from pipeline.batch.orders import Order, Orders
 from pipeline.engine import InlineEngine
 from pipeline.ids import digest
-from pipeline.model import WAITING, Endpoint, Job, Outcome, Request, Secret, SourceSpec, SplitterSpec
+from pipeline.model import WAITING, Endpoint, Job, Outcome, Request, Secret, SourceSpec
 from pipeline.objects import Objects
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.spool import Spool
 from tests.endpoint import BatchRules, MeteredEndpoint
 from tests.endpoint.answers import vector

@@ -12,8 +12,9 @@ import regex
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 
 KINDS = ("fixed", "markdown", "recursive", "sentence")

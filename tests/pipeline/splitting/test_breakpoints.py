@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.model import BREAKPOINTS, SplitterSpec
+from pipeline.splitter_spec import BREAKPOINTS, SplitterSpec
 from pipeline.splitting.breakpoints import Floats, Units, beyond, centred, distances, joined, segments
 
 THRESHOLDS = [method for method in BREAKPOINTS if method != "optimal"]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.model import SplitterSpec
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 from pipeline.splitting.languages import language_of, named_language
 from tests.pipeline.splitting.support import Letters, check_chunks

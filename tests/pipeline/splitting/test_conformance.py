@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.model import SplitterSpec
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.separators import SeparatorCutter, Separators
 from pipeline.splitting.windows import Span
 from tests.pipeline.splitting.support import Letters, checked

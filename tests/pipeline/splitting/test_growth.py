@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from pipeline.model import SplitterSpec
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 from tests.pipeline.splitting.support import Quarters
 

@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 from pipeline.tokens import OpenAITokens
 from tests.pipeline.splitting.support import Clinging, Letters, checked, specs, split

@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given, settings
 
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 from pipeline.splitting.prose import plain_lines
 from pipeline.splitting.structure import read_structure

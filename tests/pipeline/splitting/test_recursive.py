@@ -1,6 +1,6 @@
 """The recursive splitter reads no Markdown: it knows paragraphs, items, sentences, words."""
 
-from pipeline.model import SplitterSpec
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 from tests.pipeline.splitting.support import Letters, checked, split
 

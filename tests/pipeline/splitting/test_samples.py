@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model import SplitterSpec
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.structure import read_structure
 from pipeline.tokens import LocalTokens
 from tests.pipeline.splitting.support import checked

@@ -1,7 +1,8 @@
 """Sections: prefixes, bounds and what gives way where something does not fit."""
 
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.sections import Section, chunk_sections
 from tests.pipeline.splitting.support import Clinging, Letters, Quarters
 

@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.ids import digest
-from pipeline.model import BREAKPOINTS, Chunk, Space, SplitterSpec
+from pipeline.model import Chunk, Space
 from pipeline.ports import Vectors
+from pipeline.splitter_spec import BREAKPOINTS, SplitterSpec
 from pipeline.splitting import semantic
 from pipeline.splitting.breakpoints import Units, segments
 from pipeline.splitting.semantic import SemanticSplitter, sentences_of

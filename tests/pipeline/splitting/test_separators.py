@@ -11,8 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.model import Chunk, SplitterSpec
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.separators import LANGCHAIN, SeparatorCutter, Separators, SeparatorSplitter
 from tests.pipeline.splitting.support import Clinging, Letters, Quarters, Words, texts
 from tests.pipeline.splitting.test_growth import _seconds as seconds

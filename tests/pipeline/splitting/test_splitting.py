@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from pipeline.errors import InputError
-from pipeline.model import SplitterSpec
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 from pipeline.splitting.markdown import MarkdownSplitter
 from pipeline.splitting.recursive import TextSplitter

@@ -9,8 +9,9 @@ from pipeline import ids, schema
 from pipeline.embedding import limits
 from pipeline.errors import InputError, TooManyFailures
 from pipeline.ledger import Ledger
-from pipeline.model import Budget, DocumentCounts, Endpoint, Secret, Space, SplitterSpec
+from pipeline.model import Budget, DocumentCounts, Endpoint, Secret, Space
 from pipeline.objects import Objects
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.context import Context
 from pipeline.stages.split import CHUNKS, split
 from pipeline.staging import read_shards

@@ -15,8 +15,8 @@ from lance.fragment import write_fragments
 
 from pipeline import schema
 from pipeline.errors import StoreRefused
-from pipeline.model import SplitterSpec
 from pipeline.objects import Objects
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log
 from pipeline.store.table import (
     Change,

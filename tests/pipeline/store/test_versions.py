@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.model import SplitterSpec
 from pipeline.objects import Objects
+from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log
 from pipeline.store.versions import entry_at, versions
 from tests.support import LOCAL
