@@ -63,14 +63,18 @@ class SplitterConfig(Form):
     join_sections: bool | None = Field(
         None, title="Pack small neighbouring sections together", description="markdown; no"
     )
-    separators: tuple[str, ...] | None = Field(
-        None, min_length=1, title="Separators", description="recursive: from coarse to fine"
-    )
     langchain: bool | None = Field(
         None, title="Cut as LangChain does", description="recursive: where its behaviour is no bug; no"
     )
     separators_are_regex: bool | None = Field(
         None, title="Separators are regular expressions", description="recursive; no"
+    )
+    separators: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        validate_default=True,  # what goes with them is told before them
+        title="Separators",
+        description="recursive: from coarse to fine",
     )
     keep_separator: Literal["start", "end", "drop"] | None = Field(
         None, title="Which piece a separator belongs to", description="recursive; start"
@@ -117,17 +121,25 @@ class SplitterConfig(Form):
                 raise ValueError(f"the bound is in {bound}, and an overlap has the bound's unit")
         return value
 
-    @field_validator("separators_are_regex", "keep_separator")
+    @field_validator("separators")
     @classmethod
-    def _there_are_separators(cls, value: Any, field: ValidationInfo) -> Any:
-        separators = field.data.get("separators", ())
-        if value and separators is None and not field.data.get("langchain"):
-            raise ValueError("says what to make of separators, and there are none; give some")
-        for separator in separators or () if value is True else ():
+    def _separators_can_be_read(cls, value: tuple[str, ...] | None, field: ValidationInfo) -> Any:
+        if not field.data.get("separators_are_regex"):
+            return value
+        if value is None and not field.data.get("langchain"):
+            raise ValueError("there are none to read as regular expressions; give some")
+        for separator in value or ():
             try:
                 re.compile(separator)
             except re.error as error:
                 raise ValueError(f"{separator!r} is no regular expression: {error}") from None
+        return value
+
+    @field_validator("keep_separator")
+    @classmethod
+    def _there_are_separators(cls, value: str | None, field: ValidationInfo) -> str | None:
+        if value and field.data.get("separators", ()) is None and not field.data.get("langchain"):
+            raise ValueError("says what to make of separators, and there are none; give some")
         return value
 
     @model_validator(mode="after")

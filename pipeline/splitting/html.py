@@ -8,8 +8,8 @@ from pipeline.ports import TokenCounter
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.elements import within_entity
 from pipeline.splitting.markdown import sections_of
-from pipeline.splitting.markup import Ints, Page, read_page, tied
-from pipeline.splitting.prose import LINES, SECTIONS, Style
+from pipeline.splitting.markup import Ints, Page, read_page
+from pipeline.splitting.prose import LINES, SECTIONS, Style, tied
 from pipeline.splitting.sections import Cutter, cut_sections, ruler_for
 from pipeline.splitting.structure import Structure
 

@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-import regex
-
 from pipeline.splitting.elements import (
     BLOCKS,
     BOXES,
@@ -27,7 +25,7 @@ from pipeline.splitting.elements import (
     Element,
     is_space,
 )
-from pipeline.splitting.prose import inside_grapheme, plain_lines
+from pipeline.splitting.prose import plain_lines, tied
 from pipeline.splitting.structure import Heading, Whole, shortened
 
 _ATTRIBUTES = (
@@ -41,8 +39,6 @@ _MARKUP = re.compile(
     r"|[!?/][^>]*+>?+)"
     r"|(&(?:#(?:[0-9]{1,7}|[xX][0-9a-fA-F]{1,6})|[a-zA-Z][a-zA-Z0-9]{1,31});)"
 )
-_PREPENDED = regex.compile(r"\p{GCB=Prepend}")
-
 _JOINED_AT_ONCE = 8192  # pieces: each is an object, and a page has many
 
 Ints: TypeAlias = "array[int]"  # not subscriptable at run time
@@ -300,9 +296,3 @@ class _Reader:
         if (text[start - 1 : start] + text[end - 1 : end + 1]).isascii():
             return False  # most markup
         return tied(text, start) or tied(text, end)
-
-
-def tied(text: str, at: int) -> bool:
-    """Whether what stands before and behind a position, or markup there, are parts of one grapheme."""
-    before = text[at - 1 : at]
-    return inside_grapheme(text, at) or (before >= "\u0600" and _PREPENDED.match(before) is not None)

@@ -28,6 +28,7 @@ PHRASE = re.compile(r"[ぁ-ゟ](?=[㐀-䶿一-鿿ァ-ヺｦ-ﾝ「『（〈《�
 
 # What belongs to the character before it: no boundary lies in front of it.
 _JOINED = regex.compile(r"[\p{GCB=Extend}\p{GCB=SpacingMark}\p{GCB=ZWJ}]")
+_PREPENDED = regex.compile(r"\p{GCB=Prepend}")
 # A flag is two regional indicators. \X alone would count back through all before each of them.
 # Two halves of a character that UTF-16 would write as a pair are lone surrogates here, and no grapheme to \X.
 _CHARACTER = regex.compile(
@@ -82,6 +83,12 @@ def inside_grapheme(text: str, at: int) -> bool:
     if at >= len(text) or text[at] < "\u0300" or _PLAIN.match(text, at):
         return False
     return _JOINED.match(text, at) is not None
+
+
+def tied(text: str, at: int) -> bool:
+    """Whether what stands before and behind a position, or markup there, are parts of one grapheme."""
+    before = text[at - 1 : at]
+    return inside_grapheme(text, at) or (before >= "\u0600" and _PREPENDED.match(before) is not None)
 
 
 _CLOSING = frozenset("」』）〉》】〕］｝”’)]")

@@ -9,70 +9,18 @@ it drops separators it joins the pieces anew, and its chunk need not be a slice 
 is one, and is measured as one. Chunks of nothing but white space are left out.
 """
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Protocol
 
-from pipeline.errors import InputError
 from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
 from pipeline.splitter_spec import SplitterSpec
-from pipeline.splitting.pieces import (
-    Counted,
-    Each,
-    Graphemes,
-    Literal,
-    Pieces,
-    Sought,
-    counted,
-    counts,
-    listed,
-    literal,
-)
-from pipeline.splitting.prose import PHRASE, SPACE, skip_space
+from pipeline.splitting.levels import LANGCHAIN, Separators, counted_levels, langchain_levels, own_levels
+from pipeline.splitting.listed import Counted, counts
+from pipeline.splitting.pieces import Pieces
+from pipeline.splitting.prose import skip_space
 from pipeline.splitting.rulers import Characters, Tokens
-from pipeline.splitting.windows import Span
-
-LANGCHAIN = ("\n\n", "\n", " ", "")
-_KEEP = ("start", "end", "drop")
-_EACH = re.compile("(?s:.)")
-
-
-@dataclass(frozen=True, slots=True)
-class Separators:
-    """Where a text may be cut. Raises InputError where that cannot be read."""
-
-    patterns: tuple[str, ...] = LANGCHAIN  # coarse to fine; "" is between any two characters, and the last
-    regex: bool = False  # whether they are Python's regular expressions
-    keep: str = "start"  # of the piece it belongs to: "start" or "end"; "drop" leaves it out between chunks
-
-    def __post_init__(self) -> None:
-        if self.keep not in _KEEP:
-            raise InputError(f"a separator cannot be kept at {self.keep!r}; choose one of {', '.join(_KEEP)}")
-        for pattern in self.patterns:
-            self.compiled(pattern)
-
-    @property
-    def coarse(self) -> tuple[str, ...]:
-        """The patterns before the one that is empty."""
-        return tuple(takewhile(bool, self.patterns))
-
-    def searched(self, pattern: str) -> bool:
-        """Whether one of the patterns can be looked for where a chunk can end, and nowhere else."""
-        return not self.regex and self.keep != "drop" and Literal.can(pattern)
-
-    def compiled(self, pattern: str) -> re.Pattern[str]:
-        """What finds one of the patterns."""
-        try:
-            return re.compile(pattern if self.regex else re.escape(pattern))
-        except re.error as error:
-            raise InputError(
-                f"the separator {pattern!r} is no regular expression ({error}); mend it, or say that "
-                "separators are plain text"
-            ) from error
+from pipeline.splitting.windows import Span, without_space
 
 
 class _Measure(Protocol):
@@ -102,10 +50,6 @@ class _Trimmed:
         return self._measure.back(end, bound)
 
 
-_Level = Callable[[str, int, int], Pieces | None]
-"""Cuts text[start:end] at one separator; None where there is nothing to cut it at."""
-
-
 class SeparatorCutter:
     """Cuts texts at separators; bound and overlap are in characters, or in a counter's tokens.
 
@@ -131,11 +75,11 @@ class SeparatorCutter:
         self.langchain = langchain
         self.recursive = recursive
         if not langchain:
-            levels = _own_levels(separators)
+            levels = own_levels(separators)
         elif counter:
-            levels = _counted_levels(separators, counter, bound - recursive)
+            levels = counted_levels(separators, counter, bound - recursive)
         else:
-            levels = _langchain_levels(separators)
+            levels = langchain_levels(separators)
         self.levels = tuple(islice(levels, None if recursive else 1))
 
     def spans(self, text: str) -> list[Span]:
@@ -172,10 +116,10 @@ class _Walk:
         self._text = text
         self._cutter = cutter
         self._measure: _Measure = _CHARACTERS
-        self._exact: TokenCounter | None = None  # counts what has to keep to a bound in tokens
+        self._exact: Tokens | None = None  # of what has to keep to a bound in tokens
         if not cutter.langchain:
-            self._exact = cutter.counter
-            self._measure = _Trimmed(text, Tokens(text, self._exact) if self._exact else _CHARACTERS)
+            self._exact = Tokens(text, cutter.counter) if cutter.counter else None
+            self._measure = _Trimmed(text, self._exact or _CHARACTERS)
 
     def cut(self, start: int, end: int, level: int) -> None:
         """Cut a stretch at the first of the separators from `level` on that stands in it."""
@@ -219,9 +163,9 @@ class _Walk:
 
     def _checked(self, pieces: Pieces, start: int, stop: int) -> int:
         """Where the pieces up to `stop` end that fit; 0 where the first is too long by itself."""
-        cutter, bound, counter = self._cutter, self._cutter.bound, self._exact
-        if counter:
-            while stop and (over := counter.count([self._text[start:stop].strip()])[0] - bound) > 0:
+        cutter, bound, exact = self._cutter, self._cutter.bound, self._exact
+        if exact:
+            while stop and (over := self._over(exact, start, stop, bound)) > 0:
                 stop = pieces.last(start, stop - max(1, over // 4))  # four bytes a character, or tokens
         elif cutter.langchain and cutter.recursive and not cutter.counter:
             # A single piece of just the bound is too long for LangChain.
@@ -239,16 +183,21 @@ class _Walk:
 
     def _beside(self, pieces: Pieces, measure: _Measure, start: int, stop: int, new: int) -> int:
         """Which of the pieces from `start` to `stop` the next one fits beside; `new` for none."""
-        bound, overlap, counter = self._cutter.bound, self._cutter.overlap, self._exact
+        bound, overlap, exact = self._cutter.bound, self._cutter.overlap, self._exact
         end = pieces.end(new)
         low = end - bound if measure is _CHARACTERS else measure.back(end, bound)
         if not self._cutter.langchain and self.spans:
             low = max(low, self.spans[-1][0] + 1)  # not all of the chunk before
         if low > start:
             start = min(new, pieces.next(start, low)) if low < stop else new
-        while counter and start < new and counter.count([self._text[start:stop].strip()])[0] > overlap:
+        while exact and start < new and self._over(exact, start, stop, overlap) > 0:
             start = min(new, pieces.next(start, start + 1))
         return start
+
+    def _over(self, exact: Tokens, start: int, stop: int, bound: int) -> int:
+        """How many tokens text[start:stop] has too many, without the white space around it."""
+        start = skip_space(self._text, start, stop)
+        return exact.over(start, without_space(self._text, start, stop), bound)
 
     def _leaf(self, start: int, end: int, level: int) -> None:
         """Take what no separator stands in; LangChain trims it only where it is short."""
@@ -273,33 +222,3 @@ class _Walk:
 
 
 _CHARACTERS = Characters()
-
-
-def _own_levels(separators: Separators) -> Iterator[_Level]:
-    at_end = separators.keep == "end"
-    for pattern in separators.coarse:
-        # No line end is joined to another character, but for that of Windows, whose halves are trimmed.
-        if separators.searched(pattern) and pattern[-1 if at_end else 0] == "\n":
-            yield partial(literal, pattern, at_end)
-        else:
-            yield partial(listed, separators.compiled(pattern), separators.keep, True)
-    yield partial(Sought, SPACE)
-    yield partial(Sought, PHRASE)
-    yield Graphemes
-
-
-def _langchain_levels(separators: Separators) -> Iterator[_Level]:
-    for pattern in separators.coarse:
-        if separators.searched(pattern):
-            yield partial(literal, pattern, separators.keep == "end")
-        else:
-            yield partial(listed, separators.compiled(pattern), separators.keep, False)
-    if "" in separators.patterns:
-        yield Each
-
-
-def _counted_levels(separators: Separators, counter: TokenCounter, most: int) -> Iterator[_Level]:
-    for pattern in separators.coarse:
-        yield partial(counted, separators.compiled(pattern), separators.keep, counter, most)
-    if "" in separators.patterns:
-        yield partial(counted, _EACH, "end", counter, most)

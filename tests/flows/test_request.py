@@ -224,11 +224,11 @@ def test_a_wrong_option_is_called_by_its_name_on_the_command_line(run: Run, said
         ),
         (
             Cut(splitter="recursive", separator=["a", "b(c"], regex=True),
-            "--regex: 'b(c' is no regular expression: missing ), unterminated subpattern at position 1",
+            "--separator: 'b(c' is no regular expression: missing ), unterminated subpattern at position 1",
         ),
         (
             Cut(splitter="recursive", regex=True),
-            "--regex: says what to make of separators, and there are none; give some",
+            "--separator: there are none to read as regular expressions; give some",
         ),
         (
             Cut(splitter="recursive", keep_separator="end"),

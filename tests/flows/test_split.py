@@ -235,7 +235,10 @@ def test_standard_input_is_cut_as_markdown(capsys: Captured, monkeypatch: pytest
     [
         (["--max-tokens", "4"], "--max-tokens is 4: Input should be greater than or equal to 8"),
         (["--splitter", "magic"], "--splitter is 'magic': Input should be"),
-        (["--splitter", "recursive", "--separator", "(", "--regex"], "--regex: '(' is no regular expression"),
+        (
+            ["--splitter", "recursive", "--separator", "(", "--regex"],
+            "--separator: '(' is no regular expression",
+        ),
         (["--separator", "x"], "--separator: an option of the splitter recursive; this one is markdown"),
         (["--queries", "q.csv"], "--queries goes with --compare"),
         (["--text", "body"], "--text goes with --compare"),

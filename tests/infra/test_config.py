@@ -49,7 +49,7 @@ def test_a_table_and_a_source_are_all_that_a_pipeline_needs() -> None:
         ({"splitter": {"max_characters": 100, "overlap_tokens": 4}}, ["splitter.overlap_tokens"]),
         ({"splitter": {"max_characters": 100, "overlap_characters": 100}}, ["splitter"]),
         ({"splitter": {"kind": "recursive", "separators": ["("], "separators_are_regex": True}},
-         ["splitter.separators_are_regex"]),
+         ["splitter.separators"]),
         ({"splitter": {"kind": "recursive", "separators": []}}, ["splitter.separators"]),
         ({"splitter": {"kind": "semantic", "breakpoints": "magic"}}, ["splitter.breakpoints"]),
         ({"splitter": {"kind": "semantic", "max_tokens": 64, "min_tokens": 33}}, ["splitter"]),

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from pipeline.splitter_spec import SplitterSpec
-from pipeline.splitting.separators import SeparatorCutter, Separators
+from pipeline.splitting.levels import Separators
+from pipeline.splitting.separators import SeparatorCutter
 from pipeline.splitting.windows import Span
 from tests.pipeline.splitting.support import Letters, checked
 from tests.support import DATA

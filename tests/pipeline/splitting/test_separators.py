@@ -14,7 +14,8 @@ from pipeline.errors import InputError
 from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
 from pipeline.splitter_spec import SplitterSpec
-from pipeline.splitting.separators import LANGCHAIN, SeparatorCutter, Separators, SeparatorSplitter
+from pipeline.splitting.levels import LANGCHAIN, Separators
+from pipeline.splitting.separators import SeparatorCutter, SeparatorSplitter
 from tests.pipeline.splitting.support import Clinging, Letters, Quarters, Words, texts
 from tests.pipeline.splitting.test_growth import _seconds as seconds
 
