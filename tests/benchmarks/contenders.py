@@ -55,9 +55,7 @@ def ours_in_tokens(name: str, kind: str, bound: int, **options: Any) -> Contende
     spec = SplitterSpec(kind, bound, **{**_NOTHING_ADDED, **options})
 
     def made() -> Split:
-        counter = OpenAITokens()
-        counter.count([""])  # loads the vocabulary
-        split = make(spec, counter).split
+        split = make(spec, OpenAITokens()).split
         return lambda text: [(chunk, text[chunk.start : chunk.end]) for chunk in split(text)]
 
     def pieces(found: Iterable[Any]) -> Pieces:
@@ -132,11 +130,12 @@ def chonkie_counting(bound: int, count: Count, encoding: Callable[[], Any]) -> C
     return chonkie(bound, tokenizer)
 
 
-def semchunk(bound: int, counter: Callable[[], Any] = lambda: lambda text: len(text)) -> Contender:
+def semchunk(bound: int, count: Count = len) -> Contender:
     """Semchunk, with offsets."""
 
     def made() -> Split:
-        chunker = _named("semchunk:chunkerify")(counter(), bound)
+        # A function of its own each time: it remembers what each has counted.
+        chunker = _named("semchunk:chunkerify")(lambda text: count(text), bound)
         return lambda text: chunker(text, offsets=True)
 
     def pieces(found: tuple[list[str], list[tuple[int, int]]]) -> Pieces:

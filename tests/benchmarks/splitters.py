@@ -81,13 +81,13 @@ def main() -> None:
     given = parser.parse_args()
     be_quiet()
     texts = pages()
-    bench = Bench(texts, given.rounds, given.limit)
     if given.only in (None, "speed"):
-        bench.characters()
+        Bench(texts, given.rounds, given.limit).characters()
     if given.only in (None, "tokens"):
+        few = {language: some[:: _EVERY[language]] for language, some in texts.items()}
         with tempfile.TemporaryDirectory() as folder:
             for_tiktoken(Path(folder))
-            bench.tokens(tokenizer_json(Path(folder) / "tokenizer.json"))
+            Bench(few, given.rounds, given.limit).tokens(tokenizer_json(Path(folder) / "tokenizer.json"))
     if given.only in (None, "memory"):
         print_memory(texts, max(_LONG))
     if given.growth or given.only == "growth":
@@ -111,12 +111,10 @@ class Bench:
 
     def tokens(self, vocabulary: Path) -> None:
         """Print how fast chunks are cut at a bound in tokens."""
-        texts = {name: texts[:: _EVERY[name]] for name, texts in self._texts.items()}
-        few = Bench(texts, self._rounds, self._limit)
         title = f"At most {_TOKENS} tokens of {ENCODING}, peers"
         installed = partial(_peers_in_tokens, vocabulary)
-        few._print(f"{title} as installed", installed, _LONG_IN_TOKENS, _AS_INSTALLED)
-        few._print(f"{title} given our tokenizer", _with_our_tokens, _LONG_IN_TOKENS, _GIVEN_OURS)
+        self._print(f"{title} as installed", installed, _LONG_IN_TOKENS, _AS_INSTALLED)
+        self._print(f"{title} given our tokenizer", _with_our_tokens, _LONG_IN_TOKENS, _GIVEN_OURS)
 
     def _print(
         self,
@@ -235,7 +233,7 @@ def _peers_in_tokens(vocabulary: Path, _: str) -> list[Contender]:
         by.langchain_headers(_TOKENS, count),
         by.semantic_text("Text", *model, by=".from_tiktoken_model"),
         by.semantic_text("Markdown", *model, by=".from_tiktoken_model"),
-        by.semchunk(_TOKENS, lambda: lambda text: count(text)),
+        by.semchunk(_TOKENS, count),
         by.chonkie(_TOKENS, _tiktoken, ", tiktoken"),
         by.chonkie(_TOKENS, tokie, ", tokie"),
         by.chonkie(_TOKENS, tokie, ", tokie", kind="Token"),
@@ -255,7 +253,7 @@ def _with_our_tokens(_: str) -> list[Contender]:
         by.langchain_headers(_TOKENS, count),
         by.semantic_text("Text", count, _TOKENS, by=".from_callback"),
         by.semantic_text("Markdown", count, _TOKENS, by=".from_callback"),
-        by.semchunk(_TOKENS, lambda: lambda text: count(text)),
+        by.semchunk(_TOKENS, count),
         by.chonkie_counting(_TOKENS, count, _tiktoken),
     ]
 
