@@ -14,21 +14,26 @@ from pipeline.objects import Objects
 RECORD = "run"  # the JSON document that says how the run goes
 SPENT = "spent"  # and the one that says what it has spent until now
 _AHEAD = 4  # shards read ahead: one can have 32 MB
+_SMALL = 2**16  # bytes of an object that is remembered
 EXCERPT = 200  # characters of a dead letter's text
 
 
 class Staging:
-    """Reads and writes `runs/<run_id>/`; nothing in it is seen by readers of a table."""
+    """Reads and writes `runs/<run_id>/`; nothing in it is seen by readers of a table.
+
+    One process writes a run's folder, so what it has seen of small objects it need not ask for again.
+    """
 
     def __init__(self, objects: Objects, run_id: str) -> None:
         self._objects = objects
         self._folder = f"runs/{run_id}"
+        self._seen: dict[str, bytes | None] = {}  # by path
 
     def write_table(self, name: str, rows: pa.Table) -> None:
         """Stage a table as Parquet."""
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd", compression_level=1)
-        self._objects.put(f"{self._folder}/{name}.parquet", sink.getvalue().to_pybytes())
+        self._put(f"{self._folder}/{name}.parquet", sink.getvalue().to_pybytes())
 
     def read_table(self, name: str) -> pa.Table:
         """Read a staged table back."""
@@ -37,7 +42,7 @@ class Staging:
     def read_tables(self, names: Sequence[str]) -> Iterator[pa.Table]:
         """Read staged tables back, one after another; on object storage the next ones are on their way."""
         paths = [f"{self._folder}/{name}.parquet" for name in names]
-        for path, data in zip(paths, self._objects.get_all(paths, _AHEAD), strict=True):
+        for path, data in zip(paths, self._get_all(paths), strict=True):
             if data is None:
                 raise FileNotFoundError(f"{path} was never staged")
             with pq.ParquetFile(pa.BufferReader(data)) as file:
@@ -52,23 +57,51 @@ class Staging:
 
     def write_json(self, name: str, value: Any) -> None:
         """Stage a JSON document."""
-        self._objects.put(f"{self._folder}/{name}.json", orjson.dumps(value, option=orjson.OPT_INDENT_2))
+        self._put(f"{self._folder}/{name}.json", orjson.dumps(value, option=orjson.OPT_INDENT_2))
 
     def read_json(self, name: str) -> Any:
         """Read a staged JSON document; None where there is none."""
-        data = self._objects.get(f"{self._folder}/{name}.json")
-        return None if data is None else orjson.loads(data)
+        return next(self._read_jsons([name]))
+
+    def _read_jsons(self, names: Sequence[str]) -> Iterator[Any]:
+        for data in self._get_all([f"{self._folder}/{name}.json" for name in names]):
+            yield None if data is None else orjson.loads(data)
+
+    def _put(self, path: str, data: bytes) -> None:
+        self._objects.put(path, data)
+        self._keep(path, data)
+
+    def _get_all(self, paths: Sequence[str]) -> Iterator[bytes | None]:
+        known = {path: self._seen[path] for path in paths if path in self._seen}
+        asked = self._objects.get_all([path for path in paths if path not in known], _AHEAD)
+        for path in paths:
+            if path in known:
+                yield known[path]
+            else:
+                data = next(asked)
+                self._keep(path, data)
+                yield data
+
+    def _keep(self, path: str, data: bytes | None) -> None:
+        if data is None or len(data) <= _SMALL:
+            self._seen[path] = data
+        else:
+            self._seen.pop(path, None)
 
     def clear(self) -> None:
         """Remove what only a run under way needs; records, plan and dead letters stay."""
         paths = self._objects.paths(self._folder)
-        self._objects.delete_all([path for path in paths if path.endswith(".parquet")])
+        self._delete([path for path in paths if path.endswith(".parquet")])
 
     def restart(self) -> None:
         """Forget what the stages have left, so that they can begin again; the run's records stay."""
         records = {f"{self._folder}/{name}.json" for name in (RECORD, SPENT)}
         paths = self._objects.paths(self._folder)
-        self._objects.delete_all([path for path in paths if path not in records])
+        self._delete([path for path in paths if path not in records])
+
+    def _delete(self, paths: Sequence[str]) -> None:
+        self._seen.clear()
+        self._objects.delete_all(paths)
 
     def bury(self, stage: str, letters: Sequence[DeadLetter]) -> None:
         """Keep a stage's dead letters."""
@@ -80,8 +113,8 @@ class Staging:
         """The run's dead letters, in the order of its stages."""
         return [
             letter
-            for stage in ("list", "split", "embed")
-            for letter in self.read_json(f"dead-letters/{stage}") or ()
+            for letters in self._read_jsons([f"dead-letters/{stage}" for stage in ("list", "split", "embed")])
+            for letter in letters or ()
         ]
 
     def dead_hashes(self) -> pa.Array:

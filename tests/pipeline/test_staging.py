@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pipeline.model import DeadLetter
 from pipeline.objects import Objects
 from pipeline.staging import RECORD, ShardWriter, Staging, read_shards, replaced_documents
+from tests.storage import Meddler
 
 _ROWS = pa.schema([("text", pa.string()), ("number", pa.int64())])
 
@@ -110,3 +111,36 @@ def test_replaced_are_the_documents_that_were_touched_and_those_that_are_gone(st
     staging.write_table("touched", pa.table({"doc_id": ["a", "b"]}))
     staging.write_table("gone", pa.table({"doc_id": ["c"]}))
     assert replaced_documents(staging)["doc_id"].to_pylist() == ["a", "b", "c"]
+
+
+def test_what_a_process_has_seen_of_its_run_is_not_asked_for_again(remote: str, meddler: Meddler) -> None:
+    staging = Staging(Objects(f"{remote}?endpoint_url={meddler.url}&allow_http=true"), "r")
+    table = pa.table({"n": [1, 2]})
+    staging.write_table("small", table)
+    staging.write_json("a", {"b": 1})
+    meddler.forget()
+    for _ in range(2):
+        assert staging.read_table("small").equals(table)
+        assert staging.read_json("a") == {"b": 1}
+        assert staging.read_json("none") is None
+        assert staging.dead_letters() == []
+    assert sorted(path.rpartition("/")[2] for _, path in meddler.seen) == [
+        *("embed.json", "list.json", "none.json", "split.json")
+    ]
+    staging.write_json("none", 2)
+    staging.restart()
+    assert [staging.read_json(name) for name in ("a", "none")] == [None, None]
+
+
+def test_shards_come_in_order_whatever_is_written_meanwhile(store: str) -> None:
+    staging = Staging(Objects(store, create=True), "r")
+    large = [pa.table({"n": list(range(n, n + 50_000))}) for n in range(6)]
+    for number, table in enumerate(large):
+        staging.write_table(f"s/{number}", table.slice(0, 3) if number % 2 else table)
+    found = []
+    for number, table in enumerate(read_shards(staging, "s")):
+        found.append(table)
+        staging.write_table(f"t/{number}", table)
+    assert [len(table) for table in found] == [50_000, 3] * 3
+    assert [table["n"][0].as_py() for table in found] == list(range(6))
+    assert [table["n"][0].as_py() for table in read_shards(staging, "t")] == list(range(6))
