@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import dead_letters, history_commands, maintain, read_commands, render
+from flows import dead_letters, export_commands, history_commands, maintain, read_commands, render
 from flows.options import Common, Cut, Rows, Run, spread
 from flows.render_progress import Bars
 from flows.request import load, requested, settled
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 read_commands.register(app)
 history_commands.register(app)
+export_commands.register(app)
 dead_letters.register(app)
 maintain.register(app)
 

@@ -156,6 +156,24 @@ def rows(found: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> Non
         out.print(f"… the first {_SHOWN_ROWS} rows; --json gives all of them")
 
 
+def seeded(values: Mapping[str, Any]) -> None:
+    """What an import of vectors came to."""
+    bad = values["bad"]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("rows", f"{values['rows']:,}")
+    table.add_row("taken in", f"{values['taken']:,} vectors of {escape(values['space'])}")
+    for name in ("known", "duplicates"):
+        if values[name]:
+            table.add_row(name, f"{values[name]:,}")
+    if values["scaled"]:
+        table.add_row("scaled", f"{values['scaled']:,} to length 1")
+    if bad["rows"]:
+        table.add_row("left out", f"{bad['rows']:,} bad rows, such as")
+    for reason in bad["reasons"]:
+        table.add_row("", escape(reason))
+    out.print(table)
+
+
 def spark(counts: Sequence[int]) -> str:
     """A histogram as blocks in a line; a space where there is nothing."""
     most = max(counts, default=0)
