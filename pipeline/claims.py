@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.cache import folder_name
@@ -53,6 +54,7 @@ class Claims:
     def held(self, run_id: str, hashes: pa.Array) -> Iterator[list[Claim]]:
         """Claim texts; gives the claims of others that come before, and have some of them."""
         number = self._create(run_id, hashes)
+        self._objects.put(self._path(number, "json"), self._sign(run_id))
         done = threading.Event()
 
         def renew() -> None:
@@ -62,7 +64,9 @@ class Claims:
         renewing = threading.Thread(target=renew, name="claim", daemon=True)
         renewing.start()
         try:
-            yield self._before(number, hashes)
+            before = self._before(number, hashes)
+            del hashes  # there can be millions, and the sending takes hours
+            yield before
         finally:
             done.set()
             renewing.join()
@@ -76,7 +80,7 @@ class Claims:
     ) -> None:
         """Wait until none of some claims holds any more; `check` is called meanwhile, and may raise."""
         numbers = {claim.number for claim in claims}
-        while any(self._holds(number) for number in numbers):
+        while any(self._holds(number) for number in numbers.intersection(self._numbers())):
             check()
             sleep(_LOOK)
 
@@ -89,25 +93,27 @@ class Claims:
         return number
 
     def _before(self, number: int, hashes: pa.Array) -> list[Claim]:
-        wanted, found = set(hashes.to_pylist()), []
+        found = []
         for other in self._numbers():
             if other < number and self._holds(other):
                 claimed = self._read(other)
-                common = (
-                    [name for name in claimed["text_hash"].to_pylist() if name in wanted] if claimed else []
-                )
-                if common:
-                    found.append(Claim(other, pa.array(common, pa.string())))
+                if claimed is None:
+                    continue
+                names = claimed["text_hash"].combine_chunks()
+                common = names.filter(pc.is_in(names, value_set=hashes))
+                if len(common):
+                    found.append(Claim(other, common))
         return found
 
     def _holds(self, number: int) -> bool:
         """Whether a claim's run is still there; the claim of one that is gone is released."""
-        claim = self._read(number)
-        if claim is None:
-            return False
-        if self._is_alive(
-            orjson.loads(self._objects.get(self._path(number, "json")) or claim.schema.metadata[_SIGN])
-        ):
+        sign = self._objects.get(self._path(number, "json"))
+        if sign is None:  # killed before its first sign, or released
+            claim = self._read(number)
+            if claim is None:
+                return False
+            sign = claim.schema.metadata[_SIGN]
+        if self._is_alive(orjson.loads(sign)):
             return True
         self._release(number)
         return False

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.cache import VectorCache
 from pipeline.claims import Claim, Claims
@@ -45,6 +46,7 @@ def claimed(context: Context, name: str, lane: str) -> Iterator[Turn]:
     claims = Claims(context.store, context.job.space)
     with claims.held(context.job.run_id, ours) as theirs:
         turn = Turn(theirs, _paid_meanwhile(context, ours))
+        del hashes, ours  # there can be millions, and the sending takes hours
         yield turn
     if turn.theirs:
         texts = len(turn.left_out)
@@ -68,8 +70,8 @@ def _paid_meanwhile(context: Context, hashes: pa.Array) -> frozenset[str]:
     cached = VectorCache(context.store, context.job.space).open()
     if cached is None or cached.version == (context.staging.read_json(LOOKED_UP) or {}).get("version"):
         return frozenset()
-    wanted = set(hashes.to_pylist())
     found = set[str]()
     for batch in cached.to_batches(columns=["text_hash"]):
-        found |= wanted.intersection(batch["text_hash"].to_pylist())
+        names = batch["text_hash"]
+        found |= set(names.filter(pc.is_in(names, value_set=hashes)).to_pylist())
     return frozenset(found)
