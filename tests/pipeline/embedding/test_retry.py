@@ -34,7 +34,7 @@ class Patient:
     def __post_init__(self) -> None:
         self.retrier = Retrier(self.patience, self._sleep, self.clock)
 
-    def run(self, script: Script) -> Attempted:
+    def run(self, script: Script) -> Attempted[Embedded]:
         """One request whose attempts end as the script says; its last entry stays."""
         left = list(script)
 
