@@ -76,7 +76,8 @@ def test_whoever_waits_can_run_out_of_time(objects: Objects) -> None:
 
     with (
         _claims(objects).held("first", _hashes("a")),
-        _claims(objects).held("second", _hashes("a")) as before,pytest.raises(OutOfTime)
+        _claims(objects).held("second", _hashes("a")) as before,
+        pytest.raises(OutOfTime),
     ):
         _claims(objects).wait(before, check, lambda _: None)
 
