@@ -6,44 +6,45 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
 from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from pipeline import schema
 from pipeline.cache import VectorCache
-from pipeline.model import Job
+from pipeline.model import DocumentCounts, Job
 from pipeline.objects import Objects
 from pipeline.run import Report
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.publish import publish
 from pipeline.store.table import ensure_generation
-from tests.pipeline.stages.steps import assembled
+from tests.pipeline.stages.steps import assembled, begin
 from tests.support import LOCAL, run
 
-_RIVALS = 2
 _start: Any = None  # the barrier at which the rivals wait for one another
 
 
 class Rivals:
-    """Two processes that do the same thing at the same moment."""
+    """Processes that do the same thing at the same moment."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
 
     def race(self, step: Any, *arguments: Sequence[Any]) -> list[Any]:
-        """Call a step in both processes at once, each with arguments of its own; gives the results."""
-        return list(self._pool.map(step, *arguments, timeout=120))
+        """Call a step in all processes at once, each with arguments of its own; gives the results."""
+        return list(self._pool.map(step, *arguments, timeout=280))
 
 
 @contextmanager
-def two_processes() -> Iterator[Rivals]:
+def processes(count: int = 2) -> Iterator[Rivals]:
     """Start the rivals; Lance is not fork-safe, so they are spawned."""
     context = get_context("spawn")
-    barrier = context.Barrier(_RIVALS)
-    with ProcessPoolExecutor(_RIVALS, context, initializer=_enter, initargs=(barrier,)) as pool:
+    barrier = context.Barrier(count)
+    with ProcessPoolExecutor(count, context, initializer=_enter, initargs=(barrier,)) as pool:
         yield Rivals(pool)
 
 
@@ -56,7 +57,7 @@ def ingest_at_once(jobs: Sequence[Job]) -> list[Report]:
     """Run jobs one after another, each at the same moment as the rival's."""
     reports = []
     for job in jobs:
-        _start.wait(60)
+        _start.wait(120)
         reports.append(run(job))
     return reports
 
@@ -65,10 +66,34 @@ def create_at_once(stores: Sequence[str], name: str) -> None:
     """Create a generation and a cache in each store, and append to the cache, at the rival's moment."""
     for store in stores:
         objects = Objects(store, create=True)
-        _start.wait(60)
+        _start.wait(120)
         ensure_generation(objects, "docs", "1-ab", LOCAL, SplitterSpec())
         for number in range(3):
             VectorCache(objects, LOCAL).append(vectors([f"{name}-{number}"]))
+
+
+def publish_at_once(job: Job, documents: DocumentCounts) -> int | None:
+    """Publish what another process has assembled, at the rival's moment; gives the version."""
+    context = begin(job)
+    _start.wait(120)
+    published = publish(context, documents)
+    return published.version if published else None
+
+
+def ingest_by_another_clock(job: Job, hours: float) -> Report:
+    """Run a job on a machine whose clock is wrong by so many hours."""
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Wrong":
+            return cls.fromtimestamp(datetime.now(UTC).timestamp() + 3600 * hours, tz)
+
+    modules = ("stages.publish", "stages.assemble", "ledger", "letters", "store.history")
+    with pytest.MonkeyPatch.context() as patch:
+        for module in modules:
+            patch.setattr(f"pipeline.{module}.datetime", Wrong)
+        _start.wait(120)
+        return run(job)
 
 
 def vectors(hashes: Sequence[str]) -> pa.Table:
