@@ -48,7 +48,7 @@ def export(
     if common.json:
         render.json_document(done.record())
         return
-    size = f"{done.bytes / 1e6:,.1f} MB"
+    size = f"{done.bytes / 1e6:,.1f} MB" if done.bytes >= 100_000 else f"{done.bytes:,} bytes"
     told = f"version {done.version} of {table} is in {file} as {done.format}: {done.chunks:,} chunks, {size}"
     render.out.print(render.escape(told))
 

@@ -21,7 +21,7 @@ from pipeline.objects import Objects, store_errors
 from pipeline.ports import Advance, Progress, Vectors, silent
 
 _APPEND_BYTES = 64 * 2**20
-_MEMORY = "500MB"  # for sets; what is larger goes to disk
+_MEMORY = "300MB"  # for sets; what is larger goes to disk
 _READ_BYTES = 16 * 2**20
 _REASONS = 5  # that are told
 _PROBES = 8  # numbers that a vector is told by: its products with as many fixed random directions
@@ -126,7 +126,8 @@ def seed(objects: Objects, space: Space, read: Callable[[], Reading], progress: 
     for place, other in odd:
         first.bad.add(f"rows {place} and {other} have the same text, and different vectors", 0)
     first.bad.rows += int(differ)
-    _take_in(cache, read(), chosen, progress)
+    if len(chosen):
+        _take_in(cache, read(), chosen, progress)
     return Seeded(space.name, first.rows, len(chosen), known, int(duplicates), first.scaled, first.bad)
 
 
@@ -136,8 +137,9 @@ def of_version(dataset: lance.LanceDataset) -> Reading:
     rows = max(64, _READ_BYTES // (4 * dimensions))
 
     def batches() -> Iterator[Batch]:
-        scanner = dataset.scanner(columns=["text_hash", "vector"], batch_size=rows, batch_readahead=2)
-        for batch in scanner.to_batches():
+        columns = ["text_hash", "vector"]
+        scan = dataset.scanner(columns, batch_size=rows, batch_readahead=2, fragment_readahead=1)
+        for batch in scan.to_batches():
             places = np.arange(reading.rows + 1, reading.rows + 1 + len(batch))
             reading.rows += len(batch)
             vectors = batch["vector"].flatten().to_numpy().reshape(-1, dimensions)
