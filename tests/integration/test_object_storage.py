@@ -63,7 +63,12 @@ def test_every_command_works_there_as_on_a_folder(
     [table] = _json(capsys, "tables")
     assert (table["chunks"], table["uri"].startswith(f"{remote}/tables/docs/")) == (2, True)
     assert [version["version"] for version in _json(capsys, "versions", "docs")] == [2, 1]
-    assert _json(capsys, "rollback", "docs", "1")["version"] == 3
+    assert _json(capsys, "diff", "docs", "1", "2")["documents"]["removed"] == ["bread.md"]
+    _json(capsys, "name", "docs", "1", "whole")
+    assert len(_json(capsys, "search", "dough", "--at", "whole")) == 3
+    assert _json(capsys, "rollback", "docs", "whole")["version"] == 3
+    _json(capsys, "maintain")
+    _json(capsys, "export", "docs", str(folder.parent / "docs.parquet"))
     assert len(rows(remote)) == 3
     assert {run["state"] for run in _json(capsys, "runs")} == {"finished"}
     assert _json(capsys, "dead-letters", "list") == []
@@ -89,6 +94,8 @@ def test_the_configuration_names_the_endpoint_and_both_libraries_go_there(
     config = ("--config", str(file))
     assert _json(capsys, *_ingest(folder), *config)["version"] == 1
     assert len(_json(capsys, "search", "rivers", *config)) == 3
+    for words in (("versions", "docs"), ("maintain",), ("export", "docs", str(tmp_path / "docs.parquet"))):
+        _json(capsys, *words, *config)
     [checked] = [one for one in _json(capsys, "doctor", *config) if one["check"] == "store"]
     assert f" at {s3.url}: writable" in checked["found"]
     # Another bucket or prefix is of the same server.
