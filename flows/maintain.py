@@ -9,7 +9,6 @@ from flows.options import Common, spread
 from flows.request import load
 from infra.config import RetentionConfig
 from pipeline.objects import Objects
-from pipeline.upkeep import Upkeep
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +42,8 @@ def maintain(
 
 def upkeep(store: str, kept: RetentionConfig, tables: tuple[str, ...], *, dry_run: bool) -> dict[str, Any]:
     """Maintain a store; gives what was done."""
+    from pipeline.upkeep import Upkeep  # Lance beneath takes most of a second to import
+
     return Upkeep(Objects(store), kept.keep(), dry_run).run(tables)
 
 

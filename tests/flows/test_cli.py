@@ -1,5 +1,8 @@
 """From the command line's words to its exit code, and what it prints where."""
 
+import subprocess
+import sys
+
 import pytest
 import typer
 
@@ -120,3 +123,9 @@ def test_help_of_a_command_shows_its_options(capsys: Captured) -> None:
     assert ran.code == 0
     assert "Usage: vecmill ingest" in ran.out
     assert "--keep-missing" in ran.out
+
+
+def test_what_takes_long_to_import_is_not_imported_before_a_command_needs_it() -> None:
+    heavy = "{'lance', 'duckdb', 'pandas', 'openai', 'prefect', 'ray', 'torch', 'onnxruntime'}"
+    words = [sys.executable, "-c", f"import sys, flows.cli; print(sorted({heavy} & sys.modules.keys()))"]
+    assert subprocess.run(words, check=True, capture_output=True, text=True).stdout == "[]\n"
