@@ -288,3 +288,19 @@ def test_the_store_of_the_command_goes_before_the_environments_and_that_before_t
     monkeypatch.setenv("VECMILL_STORE", "from-environment")
     assert load(Common(config=str(file))).store.uri == "from-environment"
     assert load(Common(store="from-command", config=str(file))).store.uri == "from-command"
+
+
+def test_another_bucket_is_of_the_files_server_and_a_folder_is_of_none(tmp_path: Path) -> None:
+    file = tmp_path / "vecmill.toml"
+    file.write_text('[store]\nuri = "s3://b"\nendpoint_url = "https://host"\nregion = "eu"\n')
+    named = {"s3://c": "s3://c?endpoint_url=https://host&region=eu", "here": "here"}
+    named["s3://c?region=us"] = "s3://c?endpoint_url=https://host&region=us"
+    for name, uri in named.items():
+        assert load(Common(store=name, config=str(file))).store.uri == uri
+
+
+@pytest.mark.parametrize("name", ["zzz://x", "s3://", "s3://key:MARKER@b", "s3://b?secret=MARKER"])
+def test_what_is_no_store_is_refused_by_its_option_without_what_it_may_hold(name: str) -> None:
+    with pytest.raises(UsageError, match=r"^--store: ") as refused:
+        load(Common(store=name))
+    assert "MARKER" not in str(refused.value)

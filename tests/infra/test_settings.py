@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.config import Config, PipelineConfig
+from infra.config import Config, PipelineConfig, StoreConfig
 from infra.settings import Environment, be_quiet, read_config, read_environment, read_secret
 from pipeline.errors import InputError
 
@@ -87,6 +87,13 @@ def test_relative_paths_are_relative_to_the_file_and_others_stay(tmp_path: Path)
     ]
 
 
+def test_what_is_said_of_a_store_goes_wherever_its_uri_goes(tmp_path: Path) -> None:
+    text = "[store]\nuri = 's3://b/p'\nendpoint_url = 'http://host:9000'\nregion = 'eu'\nallow_http = true"
+    store = read_config(_file(tmp_path, text), NOTHING).store
+    assert store.uri == "s3://b/p?endpoint_url=http://host:9000&region=eu&allow_http=true"
+    assert StoreConfig.model_validate(store.model_dump()) == store
+
+
 def test_a_models_folder_is_relative_to_the_file_and_a_name_in_a_cache_is_none(tmp_path: Path) -> None:
     (tmp_path / "models" / "small").mkdir(parents=True)
     file = tmp_path / "vecmill.toml"
@@ -159,6 +166,23 @@ def test_broken_toml_is_named_with_its_line(text: str | bytes, said: str, tmp_pa
         ("pipelines.docs = 'docs/'", "pipelines.docs must be a table, such as { key = value }"),
         ('[store]\nuri = ""', "store.uri is '': String should have at least 1 character"),
         ("[store]\nurl = 'x'", "store.url is no key that vecmill knows"),
+        (
+            "[store]\nsecret_access_key = 'MARKER'",
+            "store.secret_access_key is no key that vecmill knows",
+        ),
+        (
+            "[store]\nuri = 's3://b'\nendpoint_url = 'https://KEY:MARKER@host'",
+            "store.uri: the store's endpoint_url is not such as https://storage.example.com:9000; "
+            "credentials belong into the environment",
+        ),
+        (
+            "[store]\nuri = 's3://KEY:MARKER@b'",
+            "store.uri: s3:// takes no credentials in a store's URL: set them in the environment",
+        ),
+        (
+            "[store]\nendpoint_url = 'https://host'",
+            "store.uri: endpoint_url is for a store such as s3://bucket/prefix, not for a folder",
+        ),
     ],
 )
 def test_a_wrong_file_is_named_with_the_place(text: str, said: str, tmp_path: Path) -> None:

@@ -224,6 +224,17 @@ def test_a_server_that_does_not_answer_in_time_is_refused(
         Objects(f"{remote}?endpoint_url={meddler.url}&allow_http=true").get("a")
 
 
+def test_doctor_says_what_a_server_that_ignores_conditions_lacks(
+    s3: S3Server, remote: str, meddler: Meddler, capsys: Captured
+) -> None:
+    meddler.unconditional = True
+    address = f"{s3.store('open-bucket')}?endpoint_url={meddler.url}&allow_http=true"
+    ran = vecmill_here(capsys, "doctor", "--store", address, "--json")
+    [checked] = [one for one in ran.json if one["check"] == "store"]
+    assert (ran.code, checked["ok"]) == (3, False)
+    assert "ignores conditional writes (If-None-Match)" in checked["mend"]
+
+
 def test_a_store_that_cannot_be_committed_to_pays_for_nothing(
     s3: S3Server, folder: Path, remote: str, meddler: Meddler
 ) -> None:
