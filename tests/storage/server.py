@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from subprocess import DEVNULL, Popen
+from subprocess import PIPE, Popen
 from typing import Self
 
 import httpx
@@ -21,6 +21,8 @@ from obstore.store import S3Store
 
 _START_SECONDS = 60
 _KEY, _REGION = "AKIAVECMILLTESTS", "us-east-1"
+# It ends with its input, which ends with this process, however that ends.
+_WITH_US = '"$@" & server=$!; read -r _; kill -9 "$server"'
 # Ports that the server is told, so that it takes none of the usual ones: HTTP and gRPC of each of its parts.
 _PARTS = ("master", "volume", "filer", "s3")
 
@@ -78,7 +80,8 @@ class S3Server:
         ports = _free_ports(2 * len(_PARTS))
         self._port = ports[2 * _PARTS.index("s3")]
         with (folder / "log").open("wb") as log:
-            server = Popen(_words(folder, ports), stdout=log, stderr=log, stdin=DEVNULL, cwd=folder)
+            words = ["sh", "-c", _WITH_US, "sh", *_words(folder, ports)]
+            server = Popen(words, stdout=log, stderr=log, stdin=PIPE, cwd=folder)
         self._stack.callback(_end, server, ports)
         try:
             self._wait(server, folder / "log")
@@ -136,7 +139,8 @@ def _free_ports(count: int) -> list[int]:
 
 def _end(server: "Popen[bytes]", ports: list[int]) -> None:
     """End it at once, since nothing of it is needed any more; what it leaves outside its folder goes, too."""
-    server.kill()
+    if server.stdin:
+        server.stdin.close()
     server.wait()
     for port in ports:
         for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
