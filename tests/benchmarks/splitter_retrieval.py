@@ -38,6 +38,7 @@ Scores = npt.NDArray[np.float64]
 _SPACE = Space("local", MODEL, 256)
 _EMBED = make_embed(_SPACE, "this")
 _DRAWS = 2000
+_AT_ONCE = 64  # questions that are set against all chunks
 _LEAST = 200  # characters of a section that is asked for
 _EVERY = {"EN": 3, "JA": 1}  # page is searched
 _SENTENCE = re.compile(
@@ -63,6 +64,7 @@ class Judged:
     kinds: Sequence[str]
     documents: Mapping[str, str]
     labelled: Labelled
+    queries: Vectors
 
     def score(self, splitter: Splitter) -> tuple[int, Sequence[Scores]]:
         """How many chunks a splitter makes, and nDCG@10 of each question."""
@@ -71,7 +73,7 @@ class Judged:
             chunks = splitter.split(text)
             ranking.add(doc_id, [chunk.embedded(text) for chunk in chunks])
             count += len(chunks)
-        best = ranking.best(_EMBED(list(self.labelled.queries.values())))
+        best = ranking.best(self.queries)
         found = zip(self.labelled.queries, best, strict=True)
         return count, [np.array([ndcg(ids, self.labelled.grades[query]) for query, ids in found])]
 
@@ -87,33 +89,50 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Questions, and their vectors: these are the same for all splitters."""
+
+    questions: Sequence[Question]
+    vectors: Vectors
+
+    @classmethod
+    def of(cls, questions: Sequence[Question]) -> "Asked":
+        """Questions with their vectors."""
+        return cls(questions, _EMBED([question.text for question in questions]))
+
+    def nearest(self, known: Vectors) -> Iterator[npt.NDArray[np.int64]]:
+        """The chunks that are nearest to each question, in order."""
+        for at in range(0, len(self.vectors), _AT_ONCE):
+            for scores in self.vectors[at : at + _AT_ONCE] @ known.T:
+                found = np.sort(np.argpartition(-scores, DEPTH)[:DEPTH])
+                yield found[np.argsort(-scores[found], kind="stable")]
+
+
+@dataclass(frozen=True, slots=True)
 class KnownItem:
     """Questions each of which one place answers: a sentence's, and a section's."""
 
     kinds: Sequence[str]
     texts: Sequence[str]
-    sentences: Sequence[Question]  # a chunk has to hold all of one
-    sections: Sequence[Question]  # a chunk has to hold half of one, or half of it has to be in one
+    sentences: "Asked"  # a chunk has to hold all of one
+    sections: "Asked"  # a chunk has to hold half of one, or half of it has to be in one
 
     def score(self, splitter: Splitter) -> tuple[int, Sequence[Scores]]:
         """How many chunks a splitter makes, and nDCG@10 of each question of each kind."""
         places: list[tuple[int, int, int]] = []
-        vectors: list[Vectors] = []
+        embedded: list[str] = []
         for number, text in enumerate(self.texts):
             chunks = splitter.split(text)
             places += [(number, chunk.start, chunk.end) for chunk in chunks]
-            vectors.append(_EMBED([chunk.embedded(text) for chunk in chunks]))
-        known, where = np.concatenate(vectors), np.array(places)
+            embedded += [chunk.embedded(text) for chunk in chunks]
+        known, where = _EMBED(embedded), np.array(places)
         kinds = (self.sentences, True), (self.sections, False)
         return len(places), [self._scores(asked, whole, known, where) for asked, whole in kinds]
 
-    def _scores(
-        self, asked: Sequence[Question], whole: bool, known: Vectors, where: npt.NDArray[np.int64]
-    ) -> Scores:
-        scores = np.zeros(len(asked))
-        vectors = _EMBED([question.text for question in asked])
-        for number, (question, vector) in enumerate(zip(asked, vectors, strict=True)):
-            page, start, end = where[np.argsort(-(known @ vector), kind="stable")[:DEPTH]].T
+    def _scores(self, asked: "Asked", whole: bool, known: Vectors, where: npt.NDArray[np.int64]) -> Scores:
+        scores = np.zeros(len(asked.questions))
+        for number, (question, nearest) in enumerate(zip(asked.questions, asked.nearest(known), strict=True)):
+            page, start, end = where[nearest].T
             shared = np.minimum(end, question.end) - np.maximum(start, question.start)
             size = question.end - question.start
             enough = size if whole else np.minimum(size, end - start) / 2
@@ -179,13 +198,14 @@ def _interval(scores: Scores, draws: npt.NDArray[np.int64]) -> tuple[float, floa
 def _tasks(questions: int) -> Iterator[Task]:
     for name, prefix in LABELLED.items():
         found = labelled(prefix)
-        yield Judged([f"{name}, {len(found.queries):,} questions"], documents(prefix), found)
+        queries = _EMBED(list(found.queries.values()))
+        yield Judged([f"{name}, {len(found.queries):,} questions"], documents(prefix), found, queries)
     for language, all_texts in pages().items():
         texts = all_texts[:: _EVERY[language]]
         sentences, sections = zip(*_drawn(texts, questions), strict=True)
         where = f"in {len(texts):,} pages ({language}), {len(sections):,} questions"
         kinds = [f"A sentence {where}", f"A section by its headings {where}"]
-        yield KnownItem(kinds, texts, sentences, sections)
+        yield KnownItem(kinds, texts, Asked.of(sentences), Asked.of(sections))
 
 
 def _drawn(texts: Sequence[str], most: int) -> Iterator[tuple[Question, Question]]:
