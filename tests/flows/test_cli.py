@@ -92,7 +92,7 @@ def test_a_command_that_exits_with_a_code_ends_with_it(words: list[str], code: i
         (["ingest", "a", "--tabel", "t"], "No such option: --tabel (Possible options: "),
         (["ingest", "a", "--rpm", "many"], "Invalid value for '--rpm': Input should be a valid integer"),
         (["search", "q", "--top-k", "1.5"], "Invalid value for '--top-k': Input should be a valid integer"),
-        (["rollback", "docs", "one"], "Invalid value for 'version': Input should be a valid integer"),
+        (["rollback", "docs"], "Missing argument 'version'."),
     ],
 )
 def test_words_that_do_not_fit_are_a_usage_error(words: list[str], said: str, capsys: Captured) -> None:
