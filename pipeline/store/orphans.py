@@ -39,6 +39,8 @@ def _known(uri: str, options: Options) -> set[str]:
     newest, names = open_dataset(uri, options), set[str]()
     for version in newest.versions() if newest else ():
         dataset = open_dataset(uri, options, int(version["version"]))
-        for fragment in dataset.get_fragments() if dataset else ():
+        if dataset is None:  # what it is made of is not known, so nothing can be told from it
+            raise FileNotFoundError(f"Lance version {version['version']} has gone meanwhile; run it again")
+        for fragment in dataset.get_fragments():
             names |= {file.path for file in fragment.data_files()}
     return names
