@@ -52,7 +52,7 @@ def rivals(_reachable: None) -> Iterator[Rivals]:
         yield found
 
 
-@pytest.fixture(params=["folder", "object storage"])
+@pytest.fixture(params=["folder", pytest.param("object storage", marks=pytest.mark.slow)])
 def places(request: pytest.FixtureRequest, s3: S3Server, tmp_path: Path) -> Places:
     numbers = iter(range(100))
     on_folders: Places = lambda: str(tmp_path / f"store-{next(numbers)}")  # noqa: E731

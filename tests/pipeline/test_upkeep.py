@@ -1,7 +1,9 @@
 """Maintenance: less to read, less to keep, and every reader sees the same rows as before."""
 
 import os
+import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +28,24 @@ def _maintain(store: str, keep: Keep = _KEEP, *, dry_run: bool = False) -> dict[
     return Upkeep(Objects(store), keep, dry_run).run()
 
 
-@pytest.fixture
-def folder(tmp_path: Path, store: str) -> Path:
-    """Documents of a table that a dozen small runs have filled."""
-    folder = tmp_path / "docs"
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that a dozen small runs have filled, and beside it their documents."""
+    made = tmp_path_factory.mktemp("filled")
     for number in range(12):
-        write_pages(folder, {f"{number}.md": f"Page {number} tells of mountains. 第{number}頁は山の話。"})
-        run(job_for(folder, store))
-    return folder
+        page = f"Page {number} tells of mountains. 第{number}頁は山の話。"
+        run(job_for(write_pages(made / "docs", {f"{number}.md": page}), str(made / "store")))
+    return made
+
+
+@pytest.fixture
+def folder(filled: Path, tmp_path: Path, store: str) -> Iterator[Path]:
+    """Documents of a table that a dozen small runs have filled, each test's own for as long as it takes."""
+    shutil.copytree(filled / "store", store)
+    kept = shutil.copytree(filled / "docs", tmp_path / "kept")
+    yield filled / "docs"
+    shutil.rmtree(filled / "docs")
+    kept.rename(filled / "docs")
 
 
 def _dataset(store: str) -> lance.LanceDataset:
