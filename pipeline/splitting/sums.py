@@ -8,7 +8,6 @@ from itertools import accumulate, islice
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.ports import OffsetCounter, TokenCounter, tells_offsets
 
@@ -86,7 +85,7 @@ class Offsets:
         self._counter = counter
         self._seam = counter.seam
         self._counts: dict[str, int] = {}  # of what was beside seams
-        self._ends: memoryview[int] = _ends(text, counter).data
+        self._ends = _ends(text, counter)
 
     def before(self, at: int) -> int:
         """Those that end there at the latest."""
@@ -133,15 +132,15 @@ def sums_over(text: str, counter: TokenCounter) -> Sums:
     return Offsets(text, counter) if tells_offsets(counter) else Stretches(text, counter)
 
 
-def _ends(text: str, counter: OffsetCounter) -> npt.NDArray[np.uint32]:
-    """Where each token ends; a large text is read in parts, cut at seams."""
-    start, ends = 0, []
+def _ends(text: str, counter: OffsetCounter) -> "array[int]":
+    """Where each token ends; a large text is read in parts, cut at seams, and never held twice."""
+    start, ends = 0, array("I")
     while len(text) - start > _CHARACTERS and (found := counter.seam.search(text, start + _CHARACTERS)):
-        ends.append(counter.ends(text[start : found.start()]) + np.uint32(start))
+        ends.frombytes((counter.ends(text[start : found.start()]) + np.uint32(start)).tobytes())
         start = found.start()
-    if not ends:
-        return counter.ends(text)
-    return np.concatenate([*ends, counter.ends(text[start:]) + np.uint32(start)])
+    last = counter.ends(text[start:])
+    ends.frombytes((last + np.uint32(start) if start else last).tobytes())
+    return ends
 
 
 def _stretches(characters: int) -> re.Pattern[str]:
