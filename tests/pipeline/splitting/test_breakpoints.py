@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
@@ -131,6 +131,7 @@ def _ends(starts: list[int], count: int) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("method", BREAKPOINTS)
 @given(drawn=_drawn(40), bound=st.integers(8, 40), least=st.integers(0, 8))
+@settings(max_examples=40)
 def test_segments_keep_to_the_bound_unless_one_unit_does_not(
     method: str, drawn: tuple[Floats, list[int]], bound: int, least: int
 ) -> None:
@@ -202,6 +203,7 @@ def test_a_segment_below_the_minimum_joins_its_nearer_side() -> None:
 
 @pytest.mark.parametrize("method", BREAKPOINTS)
 @given(drawn=_drawn(40), least=st.integers(1, 30))
+@settings(max_examples=40)
 def test_no_segment_is_below_the_minimum_where_the_bound_leaves_room(
     method: str, drawn: tuple[Floats, list[int]], least: int
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.ids import digest
 from pipeline.model import Chunk, Space
-from pipeline.ports import Vectors
+from pipeline.ports import TokenCounter, Vectors
 from pipeline.splitter_spec import BREAKPOINTS, SplitterSpec
 from pipeline.splitting import semantic
 from pipeline.splitting.breakpoints import Units, segments
@@ -122,12 +122,14 @@ def test_japanese_documents_are_split_at_japanese_sentence_ends() -> None:
     overlap=st.integers(0, 8),
     method=st.sampled_from(list(BREAKPOINTS)),
     characters=st.booleans(),
+    counter=st.sampled_from([Letters(), Clinging()]),
 )
-@settings(max_examples=300, deadline=None)
-@example("Water.\r\n\r\n川は流れる。e\u0301. \0 A. " + "長い" * 60, 16, 4, "optimal", False)
-@example("終わり。\u3099次。A.\u0301 B", 8, 0, "optimal", True)
+@settings(max_examples=250, deadline=None)
+@example("Water.\r\n\r\n川は流れる。e\u0301. \0 A. " + "長い" * 60, 16, 4, "optimal", False, Letters())
+@example("Water.\r\n\r\n川は流れる。e\u0301. \0 A. " + "長い" * 60, 16, 4, "optimal", False, Clinging())
+@example("終わり。\u3099次。A.\u0301 B", 8, 0, "optimal", True, Letters())
 def test_chunks_are_exact_ordered_bounded_and_complete(
-    text: str, bound: int, overlap: int, method: str, characters: bool
+    text: str, bound: int, overlap: int, method: str, characters: bool, counter: TokenCounter
 ) -> None:
     overlap = min(overlap, bound // 2)
     spec = (
@@ -135,10 +137,9 @@ def test_chunks_are_exact_ordered_bounded_and_complete(
         if characters
         else _spec(bound, overlap_tokens=overlap, breakpoints=method)
     )
-    for counter in (Letters(), Clinging()):
-        chunks = SemanticSplitter(spec, counter, Meter()).split(text)
-        assert chunks == SemanticSplitter(spec, counter, Meter()).split(text)
-        check_chunks(text, chunks, spec, counter)
+    chunks = SemanticSplitter(spec, counter, Meter()).split(text)
+    assert chunks == SemanticSplitter(spec, counter, Meter()).split(text)
+    check_chunks(text, chunks, spec, counter)
 
 
 @given(texts, st.integers(8, 48))

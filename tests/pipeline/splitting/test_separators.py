@@ -216,7 +216,7 @@ _PATTERN_LISTS = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.text("ab.川 \n", max_size=120), _PATTERN_LISTS, st.integers(1, 30), st.data())
 def test_langchains_chunks_are_the_originals(
     text: str, patterns: tuple[bool, tuple[str, ...]], bound: int, data: st.DataObject

@@ -35,7 +35,7 @@ def test_an_unknown_splitter_is_refused_with_the_names_of_the_known() -> None:
 
 
 @given(texts, specs())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @example(_MIXED, SplitterSpec("markdown", 16, 8))
 @example("\r\n" * 9 + "a" + "\u0301" * 99, SplitterSpec("recursive", 8, 4))
 def test_chunks_are_exact_ordered_bounded_and_complete(text: str, spec: SplitterSpec) -> None:
@@ -43,7 +43,7 @@ def test_chunks_are_exact_ordered_bounded_and_complete(text: str, spec: Splitter
 
 
 @given(texts, specs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_the_bound_holds_where_joined_pieces_cost_more_than_their_sum(text: str, spec: SplitterSpec) -> None:
     checked(text, spec, Clinging())
 
@@ -58,7 +58,7 @@ def test_chunks_hold_with_every_real_counter(
 
 
 @given(texts, specs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_neighbours_share_at_most_the_overlap(text: str, spec: SplitterSpec) -> None:
     chunks = make(spec, Quarters()).split(text)
     shared = [text[after.start : before.end] for before, after in pairwise(chunks)]
@@ -112,7 +112,7 @@ def test_real_pages_of_both_languages_hold(name: str, spec: SplitterSpec) -> Non
 
 
 @given(texts, specs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_spans_are_the_chunks_spans_where_characters_are_the_bound(text: str, spec: SplitterSpec) -> None:
     spec = replace(spec, max_characters=spec.bound, overlap_characters=spec.overlap, prefix_headings=False)
     splitter = make(replace(spec, overlap_tokens=0), Letters())

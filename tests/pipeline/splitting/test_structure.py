@@ -18,7 +18,7 @@ def _wholes(text: str) -> list[str]:
 
 
 @given(texts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_what_is_read_is_in_order_within_the_text_and_does_not_meet(text: str) -> None:
     scan = plain_lines(text)
     body, headings, wholes = read_structure(scan)

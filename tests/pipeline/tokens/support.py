@@ -49,7 +49,7 @@ _COLUMNS = {
     "stsb-en/stsb-en-dev": ("sentence1", "sentence2"),
     "stsb-en/stsb-en-test": ("sentence1", "sentence2"),
 }
-_LARGE = {name for name in _COLUMNS if name.startswith("docs-")}
+_LARGE = {name for name in _COLUMNS if name.startswith("docs-") or name == "cranfield-en/docs"}
 
 CORPORA = [pytest.param(name, marks=pytest.mark.slow if name in _LARGE else ()) for name in _COLUMNS]
 

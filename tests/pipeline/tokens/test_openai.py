@@ -33,7 +33,7 @@ def test_counts_are_cl100k_base_whatever_the_text_is_made_of() -> None:
 
 
 @given(documents)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_counts_of_generated_documents_are_cl100k_base(text: str) -> None:
     assert OpenAITokens().count([text]) == _expected([text])
 
@@ -45,7 +45,7 @@ def test_counts_of_all_shared_texts_are_cl100k_base(name: str) -> None:
 
 
 @given(st.one_of(documents, spaced))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_token_reaches_over_a_seam(text: str) -> None:
     seams = [found.start() for found in OpenAITokens.seam.finditer(text)]
     parts = [text[start:end] for start, end in pairwise([0, *seams, len(text)])]
@@ -71,7 +71,7 @@ def test_most_words_and_phrases_of_real_pages_end_at_a_seam(name: str) -> None:
 
 
 @given(st.one_of(documents, spaced))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_tokens_end_where_what_they_spell_does(text: str) -> None:
     tokens = map(_ENCODING.decode_bytes, ([one] for one in _ENCODING.encode_ordinary(text)))
     begun = (sum(byte & 0xC0 != 0x80 for byte in token) for token in tokens)
