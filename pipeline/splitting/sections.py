@@ -159,10 +159,9 @@ class Cutter:
 
     def tokens(self, drafts: Sequence[_Draft], counter: TokenCounter) -> list[int]:
         """The tokens of what will be embedded; what the ruler can tell is not counted again."""
-        found: list[int | None] = [None] * len(drafts)
-        if isinstance(self._ruler, Tokens):
-            found = [self._ruler.told(start, end, prefix) for start, end, prefix, _ in drafts]
-        unknown = (draft for draft, tokens in zip(drafts, found, strict=True) if tokens is None)
+        told = self._ruler.told if isinstance(self._ruler, Tokens) else lambda *_: None
+        found = [told(start, end, prefix) for start, end, prefix, _ in drafts]
+        unknown = [draft for draft, tokens in zip(drafts, found, strict=True) if tokens is None]
         counts = iter(counter.count([prefix + self.text[start:end] for start, end, prefix, _ in unknown]))
         return [next(counts) if tokens is None else tokens for tokens in found]
 

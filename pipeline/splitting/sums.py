@@ -101,19 +101,20 @@ class Offsets:
 
     def between(self, start: int, end: int) -> int:
         """What is between the first and the last seam, and what is counted before and behind them."""
-        text, seam, ends = self._text, self._seam, self._ends
+        text, ends, is_seam = self._text, self._ends, self._seam.match
         first, last = start, end
-        if start and not seam.match(text, start):
-            found = seam.search(text, start + 1, min(end, start + _NEAR))
+        if start and not is_seam(text, start):
+            found = self._seam.search(text, start + 1, min(end, start + _NEAR))
             first = found.start() if found else end
-        if end < len(text) and not seam.match(text, end):
+        if end < len(text) and not is_seam(text, end):
             low = max(first, end - _NEAR)
             last -= 1
-            while last > low and not seam.match(text, last):
+            while last > low and not is_seam(text, last):
                 last -= 1
             if last <= low:
                 return self._count(text[start:end])
-        tokens = bisect_right(ends, last) - bisect_right(ends, first)
+        before = bisect_right(ends, first)
+        tokens = bisect_right(ends, last, before) - before
         if start < first:
             tokens += self._count(text[start:first])
         return tokens + self._count(text[last:end]) if last < end else tokens

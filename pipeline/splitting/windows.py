@@ -59,7 +59,9 @@ class Windows:
                 # Most chunks end at a blank line: these are the steps below, made short for them.
                 clear = wholes[number][0] if number < len(wholes) else end
                 while (reach := start + bound if exact else reach_of(start, bound)) < clear:
-                    if scan[reach].isspace():
+                    if scan[reach].isspace() and (
+                        scan[reach] != " " or scan[reach + 1 : reach + 2].isspace()
+                    ):
                         break
                     stop = scan.rfind("\n\n", reach - (reach - start) * late // 16, reach)
                     if stop < floor or scan[stop + 2].isspace() or scan[stop - 1].isspace():
