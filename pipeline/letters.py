@@ -26,6 +26,7 @@ class Letter:
     excerpt: str
     text_hash: str  # of the chunk that is to blame; "" where the whole document is
     at: str  # when it failed last, ISO 8601
+    generation: str = ""  # that the run was filling beside the live one; "": the live one
     state: str = "open"  # or "dismissed"
     by: str | None = None  # who dismissed it
     why: str | None = None
@@ -52,12 +53,12 @@ class DeadLetters:
         """The ids of a table's letters that were dismissed, with the reasons that were accepted."""
         return {one.id: one.reason for one in self.all(table) if one.state == "dismissed"}
 
-    def file(self, table: str, run_id: str, found: Iterable[Mapping[str, Any]]) -> None:
+    def file(self, table: str, run_id: str, found: Iterable[Mapping[str, Any]], generation: str = "") -> None:
         """File a run's letters. One that was dismissed stays so, unless it fails for another reason now."""
         found, at = list(found), datetime.now(UTC).isoformat(timespec="milliseconds")
         dismissed = self.dismissed(table) if found else {}
         self._put(
-            Letter(**{"run_id": run_id, "table": table, "at": at, **one})
+            Letter(**{"run_id": run_id, "table": table, "at": at, "generation": generation, **one})
             for one in found
             if dismissed.get(one["id"]) != one["reason"]
         )
@@ -65,6 +66,19 @@ class DeadLetters:
     def clear(self, letters: Iterable[Letter]) -> None:
         """Forget letters: what they are about has gone through, or is no more. Their runs remember them."""
         self._objects.delete_all([_path(letter) for letter in letters])
+
+    def adopt(self, table: str, generation: str) -> None:
+        """A generation has become live: its letters take the place of those about the old one's chunks.
+
+        What could not even be read is still not there.
+        """
+        letters = self.all(table)
+        mine = [one for one in letters if one.generation == generation]
+        self._put(replace(one, generation="") for one in mine)
+        self.clear(mine)
+        ids = {one.id for one in mine}
+        old = [one for one in letters if one.text_hash and not one.generation and one.id not in ids]
+        self.clear(one for one in old if one.state == "open")
 
     def dismiss(self, letters: Sequence[Letter], by: str, why: str) -> None:
         """Stop reporting letters, and keep who said so, when, and why."""
@@ -77,4 +91,5 @@ class DeadLetters:
 
 
 def _path(letter: Letter) -> str:
-    return f"{_FOLDER}/{letter.table}/{letter.id}.json"
+    beside = f"{letter.generation}/" if letter.generation else ""
+    return f"{_FOLDER}/{letter.table}/{beside}{letter.id}.json"

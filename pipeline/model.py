@@ -129,12 +129,13 @@ class Space:
 class SourceSpec:
     """Where documents come from."""
 
-    kind: str  # "files" or "rows"
-    uri: str  # a folder, a file or a glob
+    kind: str  # "files", "rows", or "table": what the run's table holds
+    uri: str  # a folder, a file or a glob; a table's name
     glob: str | None = None  # restricts a folder; None takes every kind of file the source reads
     text: str | None = None  # rows: a column, or a template such as "Title: {title}"
     id: str | None = None  # rows: the column that identifies a row
     markup: bool = False  # files: HTML as it stands, rather than the text that it shows
+    where: str | None = None  # table: SQL over its columns; documents with such a chunk are meant
 
 
 class Secret(str):
@@ -234,6 +235,14 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Some of the documents that have changed, in the order of their ids."""
+
+    after: str  # doc_id; "" begins with the first
+    most: int  # documents
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Everything a run needs to know. Data only: every stage rebuilds its own handles from it."""
 
@@ -251,6 +260,24 @@ class Job:
     only: tuple[str, ...] | None = None  # doc_id of each to do over, changed or not; None: what has changed
     gate: Gate = field(default_factory=Gate)
     priority: str = "schedule"  # "schedule", "rerun" or "backfill": who uses an endpoint's quota first
+    everything: bool = False  # do all documents over that are listed, changed or not
+    generation: str | None = None  # to fill beside the live one, out of what that holds; None: the live one
+    window: Window | None = None  # the part of the changes that is meant; None: all of them
+    rerun_of: str | None = None  # run_id of the run that this one takes up, or repeats
+
+    @property
+    def kind(self) -> str:
+        """What the run is called in the ledger."""
+        if self.rerun_of:
+            return "rerun"
+        if self.generation:
+            return "backfill"
+        return "ingest" if self.only is None else "replay"
+
+    @property
+    def does_over(self) -> bool:
+        """Whether documents are done over, changed or not."""
+        return self.everything or self.only is not None
 
     def record(self) -> dict[str, Any]:
         """The job as JSON for the run ledger, its key left out."""
@@ -267,9 +294,13 @@ class Job:
             "budget": Budget,
             "gate": Gate,
         }
-        price, only = record.get("price"), record.get("only")
+        price, only, window = record.get("price"), record.get("only"), record.get("window")
         made = {name: part(**record[name]) for name, part in parts.items()}
-        own = {"price": price and Price(**price), "only": None if only is None else tuple(only)}
+        own = {
+            "price": price and Price(**price),
+            "only": None if only is None else tuple(only),
+            "window": window and Window(**window),
+        }
         return cls(**{**record, **made, **own})
 
 

@@ -92,8 +92,7 @@ def ingest(
     """
     store = Objects(job.store, create=True)
     spent = _Spent(Spending.of(job), Deadline.after(job.budget.seconds, clock))
-    kind = "ingest" if job.only is None else "replay"
-    with Ledger(store).recorded(job, kind, spent.bill.record) as record:
+    with Ledger(store).recorded(job, job.kind, spent.bill.record) as record:
         staging = Staging(store, job.run_id)
         try:
             report = _rounds(job, store, engines, runner, progress, spent)
@@ -192,7 +191,7 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Sp
         and _any_gain(context, planned)
     ):
         # Before anything is seen of them: a chunk that is left out must not go unsaid, whatever is killed.
-        DeadLetters(context.store).file(context.job.table, context.job.run_id, context.staging.dead_letters())
+        context.file_letters()
         with spent.on("publish"):
             published = runner(publish, context, documents)
         if published is None:
@@ -299,7 +298,7 @@ def _nothing_to_do(context: Context) -> bool:
 def _any_gain(context: Context, planned: Plan) -> bool:
     """Whether documents that are done over have come to anything else than before."""
     chunks = planned.chunks
-    return context.job.only is None or chunks.inserted + chunks.deleted > len(context.staging.dead_hashes())
+    return not context.job.does_over or chunks.inserted + chunks.deleted > len(context.staging.dead_hashes())
 
 
 def _embedding(job: Job, outcome: Outcome, hits: int) -> dict[str, Any]:

@@ -29,7 +29,8 @@ FRAGMENTS = "fragments"
 def assemble(context: Context, engine: Engine) -> int:
     """Stage the run's fragments; gives the number of rows in them."""
     job = context.job
-    generation = context.live.generation if context.live else generation_name(1, job.space, job.splitter)
+    own = job.generation or generation_name(1, job.space, job.splitter)
+    generation = context.live.generation if context.live else own
     uri = ensure_generation(context.store, job.table, generation, job.space, job.splitter)
     step = FragmentWriter(replace(job, endpoint=Endpoint()), uri, context.live)  # writing needs no key
     shards = context.staging.shards(CHUNKS)

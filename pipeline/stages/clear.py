@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.letters import DeadLetters, Letter
-from pipeline.sources import open_source
 from pipeline.stages.context import Context
+from pipeline.stages.held import source_of
 
 
 def clear(context: Context) -> None:
@@ -17,13 +17,15 @@ def clear(context: Context) -> None:
     """
     job, letters = context.job, DeadLetters(context.store)
     failed = {letter["id"] for letter in context.staging.dead_letters()}
-    earlier = [one for one in letters.all(job.table) if one.state == "open" and one.id not in failed]
+    own = context.log.generation or ""
+    filed = (one for one in letters.all(job.table) if (one.state, one.generation) == ("open", own))
+    earlier = [one for one in filed if one.id not in failed]
     if earlier:
         letters.clear(_settled(context, earlier))
 
 
 def _settled(context: Context, earlier: Sequence[Letter]) -> Iterator[Letter]:
-    source = open_source(context.job.source)
+    source = source_of(context)
     doc_ids = [letter.doc_id for letter in earlier]
     listed, read, touched = (_those_in(context, name, doc_ids) for name in ("manifest", "changes", "touched"))
     for letter in earlier:

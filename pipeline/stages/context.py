@@ -14,6 +14,15 @@ from pipeline.staging import SPENT, Staging
 from pipeline.store.log import Entry, Log
 
 
+def log_of(store: Objects, job: Job) -> Log:
+    """The log that a job's runs publish to. A generation that has become live has the table's own."""
+    log = Log(store, job.table)
+    if job.generation is None:
+        return log
+    live = log.last()
+    return log if live and live.generation == job.generation else Log(store, job.table, job.generation)
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """One run's surroundings."""
@@ -28,8 +37,8 @@ class Context:
 
     @property
     def log(self) -> Log:
-        """The publish log of the run's table."""
-        return Log(self.store, self.job.table)
+        """The publish log of the run's table, or of the generation that it fills beside the live one."""
+        return log_of(self.store, self.job)
 
     def allowed(self, count: int) -> int:
         """How many of so many may fail: the budget's share, rounded up."""
@@ -38,6 +47,11 @@ class Context:
     def check_time(self) -> None:
         """Raise OutOfTime where the run has taken as long as it may."""
         self.deadline.check(self.spending.said)
+
+    def file_letters(self) -> None:
+        """File the run's dead letters where people look for them."""
+        filed = DeadLetters(self.store)
+        filed.file(self.job.table, self.job.run_id, self.staging.dead_letters(), self.log.generation or "")
 
     def note_spending(self) -> None:
         """Keep what was spent until now: a killed run says nothing any more."""

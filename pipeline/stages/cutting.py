@@ -9,9 +9,9 @@ from pipeline.embedding import limits
 from pipeline.errors import InputError
 from pipeline.model import Chunk, DeadLetter, Document, DocumentCounts, Job, Listed
 from pipeline.ports import Advance, TokenCounter
-from pipeline.sources import open_source
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.context import Context
+from pipeline.stages.held import source_of
 from pipeline.staging import ShardWriter
 from pipeline.tokens import counter_for
 
@@ -90,14 +90,14 @@ def cut_documents(
 def _changed(context: Context, changes: dict[str, Row], unread: list[DeadLetter]) -> Iterator[Document]:
     """Read the documents that may have changed; gives those whose content has, or that are done over."""
     listed = (Listed(row["doc_id"], row["uri"], row["token"]) for row in changes.values())
-    for done, document in enumerate(open_source(context.job.source).read(listed), start=1):
+    for done, document in enumerate(source_of(context).read(listed), start=1):
         context.progress(Advance("split", done, len(changes)))
         if isinstance(document, DeadLetter):
             unread.append(document)
             continue
         before = changes[document.doc_id]
         held = (before["known_hash"], before["known_uri"]) == (document.content_hash, document.uri)
-        if context.job.only is not None or not held:
+        if context.job.does_over or not held:
             yield document
 
 

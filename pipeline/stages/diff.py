@@ -11,11 +11,11 @@ import pyarrow as pa
 from pipeline import schema
 from pipeline.datasets import set_operations
 from pipeline.errors import InputError
-from pipeline.model import DeadLetter, DocumentCounts
+from pipeline.model import DeadLetter, DocumentCounts, Window
 from pipeline.objects import store_errors
 from pipeline.ports import Advance, Source
-from pipeline.sources import open_source
 from pipeline.stages.context import Context
+from pipeline.stages.held import source_of
 from pipeline.store.log import Entry
 from pipeline.store.table import open_version
 
@@ -28,11 +28,13 @@ from rows group by doc_id
 _CHANGES = """
 select m.doc_id, m.uri, m.token, l.doc_hash as known_hash, l.uri as known_uri
 from manifest m left join ledger l using (doc_id)
-where {which}
-order by m.doc_id
+where {which} and m.doc_id > $after
+order by m.doc_id limit $most
 """
 _ALTERED = "l.doc_id is null or l.token <> m.token or l.uri <> m.uri"
 _NAMED = "m.doc_id in (select doc_id from named)"
+_ALL = "true"
+_WHOLE = Window("", 2**62)
 
 _MISSING = "select doc_id, uri from ledger anti join manifest using (doc_id) order by doc_id"
 
@@ -41,7 +43,7 @@ def list_documents(context: Context) -> int:
     """Stage the source's manifest; gives the number of documents listed, bad ones included."""
     rows: dict[str, list[str]] = {"doc_id": [], "uri": [], "token": []}
     letters: list[DeadLetter] = []
-    for one in open_source(context.job.source).list():
+    for one in source_of(context).list():
         if isinstance(one, DeadLetter):
             letters.append(one)
             continue
@@ -93,15 +95,16 @@ def _compared(context: Context) -> _Compared:
         db.register("manifest", context.staging.read_table("manifest"))
         db.register("rows", _ledger_rows(context))
         db.execute(_LEDGER)
-        only = context.job.only
+        only, window = context.job.only, context.job.window or _WHOLE
         db.register("named", pa.table({"doc_id": list(only or ())}, schema=schema.DOCUMENT_IDS))
-        which = _ALTERED if only is None else _NAMED
-        changes = db.sql(_CHANGES.format(which=which)).to_arrow_table().cast(schema.CHANGES)
+        which = _NAMED if only is not None else _ALL if context.job.everything else _ALTERED
+        found = db.sql(_CHANGES.format(which=f"({which})"), params=asdict(window))
+        changes = found.to_arrow_table().cast(schema.CHANGES)
         missing = db.execute(_MISSING).fetchall()
         if only is not None:
             missing = [row for row in missing if row[0] in set(only)]
         [(held,)] = db.execute("select count(*) from ledger semi join manifest using (doc_id)").fetchall()
-    source = open_source(context.job.source)
+    source = source_of(context)
     gone = list(_gone(context, source, missing, _moved_from(changes, source)))
     return _Compared(changes, pa.table({"doc_id": gone}, schema=schema.DOCUMENT_IDS), held)
 

@@ -83,7 +83,7 @@ def _entry(
     job = context.job
     return Entry(
         version=live.version + 1 if live else 1,
-        kind="ingest",
+        kind="ingest" if context.log.generation is None else "backfill",
         generation=generation,
         lance_version=committed.lance_version,
         run_id=job.run_id,

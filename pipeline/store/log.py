@@ -27,7 +27,7 @@ class Entry:
     """One version of a table."""
 
     version: int  # counted from 1
-    kind: str  # "ingest", "rollback", "switch"
+    kind: str  # "ingest", "rollback", "maintain", "switch"; "backfill" of a generation that is not live
     generation: str
     lance_version: int
     run_id: str
@@ -48,12 +48,13 @@ class Entry:
 
 
 class Log:
-    """The versions of one table."""
+    """The versions of one table; or the states of a generation that is filled beside the live one."""
 
-    def __init__(self, objects: Objects, table: str) -> None:
+    def __init__(self, objects: Objects, table: str, generation: str | None = None) -> None:
         self._objects = objects
-        self._folder = f"tables/{table}/log"
+        self._folder = f"tables/{table}/log" if generation is None else f"{beside(table)}/{generation}"
         self.table = table
+        self.generation = generation
 
     def numbers(self) -> list[int]:
         """The numbers of all versions, oldest first; no entry is read."""
@@ -139,6 +140,27 @@ class Log:
         tables = published_tables(self._objects)
         others = f"; the store has {', '.join(tables)}" if tables else "; nothing was ingested yet"
         return f"there is no table {self.table!r} in {self._objects.uri}{others}"
+
+
+def beside(table: str) -> str:
+    """Where the logs of a table's generations are that are not live yet."""
+    return f"tables/{table}/next"
+
+
+def under_way(objects: Objects, table: str) -> list[Log]:
+    """The logs of the generations that are filled beside the live one, the latest begun first."""
+    found = [Log(objects, table, name) for name in objects.folders(beside(table))]
+    return [log for log in sorted(found, key=_number_of, reverse=True) if _not_switched_to(objects, log)]
+
+
+def _number_of(log: Log) -> int:
+    return int((log.generation or "0").partition("-")[0])
+
+
+def _not_switched_to(objects: Objects, log: Log) -> bool:
+    """Whether a generation was never live: a switch can be killed before it removes the log beside."""
+    begun = log.at(1).counts["of"]
+    return all(entry.generation != log.generation for entry in Log(objects, log.table).since(begun))
 
 
 def published_tables(objects: Objects) -> list[str]:

@@ -11,6 +11,9 @@ from pipeline.objects import Objects
 LIVE = "live"
 """What the live version is called, whichever it is."""
 
+NEXT = "next"
+"""What the generation is called that is filled beside the live one."""
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -89,6 +92,10 @@ def check_name(name: str) -> None:
         )
     if name == LIVE:
         raise InputError(f"{LIVE!r} is always the live version; take another name")
+    if name == NEXT:
+        raise InputError(
+            f"{NEXT!r} is always the generation that is filled beside the live one; take another name"
+        )
     if name.isdigit():
         raise InputError(f"{name!r} is a version's number, not a name; put a letter before it: v{name}")
     if _is_time(name):

@@ -18,7 +18,7 @@ from pipeline.store.log import Entry, Log
 
 # A new generation's first Lance version creates it and the second gives it its text index: both are
 # empty, and whatever comes later may hold rows.
-_EMPTY = 2
+EMPTY = 2
 
 
 def generation_name(number: int, space: Space, splitter: SplitterSpec) -> str:
@@ -95,7 +95,7 @@ def commit(uri: str, options: Options, live: Entry | None, change: Change) -> Co
     """
     with store_errors(uri):
         try:
-            base = same_rows(uri, options, live.lance_version if live else _EMPTY)
+            base = same_rows(uri, options, live.lance_version if live else EMPTY)
             return None if base is None else _committed(uri, options, base, change)
         except OSError as error:
             if not lost_race(error):
@@ -105,6 +105,8 @@ def commit(uri: str, options: Options, live: Entry | None, change: Change) -> Co
 
 def tag_live(objects: Objects, log: Log) -> None:
     """Let the Lance tag `live` follow, for people who open the dataset with Lance; the log decides."""
+    if log.generation is not None:
+        return
     entry = log.live()
     try:
         uri = generation_uri(objects, log.table, entry.generation)

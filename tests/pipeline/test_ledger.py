@@ -178,4 +178,5 @@ def test_the_record_is_json_that_others_can_read(ledger: Ledger, job: Job, store
         "text": None,
         "id": None,
         "markup": False,
+        "where": None,
     }
