@@ -120,7 +120,7 @@ class HeldDocuments:
         for doc_id, chunks in sorted(pieces.items()):
             yield _joined(wanted[doc_id], chunks)
 
-    def _rows(self, wanted: Mapping[str, Listed], columns: list[str]) -> Iterator[pa.RecordBatch]:
+    def _rows(self, wanted: Mapping[str, Listed], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The version's rows of documents."""
         ids = pa.array(list(wanted), pa.string())
         context = self.context
