@@ -173,7 +173,7 @@ class _Outline:
         if not text or text.isspace():
             return
         if self.sections and len(text) < _SHORT and _CLOSING.fullmatch(text):
-            self.sections[-1] = self.sections[-1]._replace(end=end)
+            self.sections[-1].end = end
             return
         path, prefixed = self._paths[-1], self._spec.prefix_headings
         prefix = prefix_of(path) if prefixed else ""

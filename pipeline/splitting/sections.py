@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
 
 from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
@@ -16,17 +15,36 @@ from pipeline.splitting.windows import Bounds, Span, Windows, without_space
 _COUNTED_AT_ONCE = 2048  # chunks: a large text is never held twice
 
 
-class Section(NamedTuple):
-    """A part of a text that no chunk reaches out of."""
+class Section:
+    """A part of a text that no chunk reaches out of; a plain class, since those are made quickest."""
 
-    start: int  # characters
-    end: int
-    heading_path: tuple[str, ...] = ()
-    first_prefix: str = ""  # of the first chunk, whose text holds the section's own heading
-    prefix: str = ""  # of later chunks
-    wholes: tuple[Whole, ...] = ()  # what is kept whole where it fits, in order
-    body: int = 0  # where what stands under the section's heading begins; no chunk ends before it
-    kin: tuple[int, bool] = (0, True)  # the chapter that it is in, and whether the chapter begins with it
+    __slots__ = ("body", "end", "first_prefix", "heading_path", "kin", "prefix", "start", "wholes")
+
+    def __init__(
+        self,
+        start: int,
+        end: int,
+        heading_path: tuple[str, ...] = (),
+        first_prefix: str = "",
+        prefix: str = "",
+        wholes: tuple[Whole, ...] = (),
+        body: int = 0,
+        kin: tuple[int, bool] = (0, True),
+    ) -> None:
+        self.start = start  # characters
+        self.end = end
+        self.heading_path = heading_path
+        self.first_prefix = first_prefix  # of the first chunk, whose text holds the section's own heading
+        self.prefix = prefix  # of later chunks
+        self.wholes = wholes  # what is kept whole where it fits, in order
+        self.body = body  # where what is under the section's heading begins; no chunk ends before it
+        self.kin = kin  # the chapter that it is in, and whether the chapter begins with it
+
+    def under(self, path: tuple[str, ...]) -> "Section":
+        """The same part of the text under other headings."""
+        return Section(
+            self.start, self.end, path, self.first_prefix, self.prefix, self.wholes, self.body, self.kin
+        )
 
 
 _Draft = tuple[int, int, str, Section]
@@ -97,7 +115,7 @@ class Cutter:
         path: tuple[str, ...] = ()
 
         def joined(held: Section) -> _Draft:
-            return start, end, prefix, held if path is held.heading_path else held._replace(heading_path=path)
+            return start, end, prefix, held if path is held.heading_path else held.under(path)
 
         for section, first, spans in self.spans(sections):
             for begins, ends in spans:
@@ -122,20 +140,22 @@ class Cutter:
         """Cut each section in windows; gives the prefix of its first chunk, too."""
         bound, overlap, costs = self.spec.bound, self.spec.overlap, self._costs
         scan, fits, cut = self._scan, self._ruler.fits, self._windows.cut
+        exact = isinstance(self._ruler, Characters)
         sections = list(sections)
         self._measure(sections)
         for section in sections:
-            start, end, _, first, later, wholes, body, _ = section
-            if first not in costs:
-                first = ""
+            start, end = section.start, section.end
+            first = section.first_prefix if section.first_prefix in costs else ""
             room = bound - costs[first]
-            if fits(start, end, room):  # most sections fit, and need no windows
+            if (
+                end - start <= room if exact else fits(start, end, room)
+            ):  # most sections fit, and need no windows
                 stop = without_space(scan, start, end)
                 start = skip_space(scan, start, stop)
                 yield section, first, [(start, stop)] if start < stop else []
                 continue
-            bounds = Bounds(room, bound - costs.get(later, 0), overlap)
-            yield section, first, cut(start, end, bounds, wholes, body)
+            bounds = Bounds(room, bound - costs.get(section.prefix, 0), overlap)
+            yield section, first, cut(start, end, bounds, section.wholes, section.body)
 
     def tighter(self, draft: _Draft, over: int) -> list[_Draft]:
         """Cut a draft that turned out to be `over` its bound; nothing where it cannot be cut."""

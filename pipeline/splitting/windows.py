@@ -4,7 +4,6 @@ In each window it ends the chunk at the strongest boundary within reach, and loo
 grows with the text, whatever the text is made of.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pipeline.splitting.prose import LINES, Style, first_shared, grapheme_boundary, next_grapheme, skip_space
@@ -26,7 +25,7 @@ class Windows:
     """Cuts stretches of one text. Spans neither begin nor end with white space."""
 
     def __init__(
-        self, text: str, scan: str, ruler: Ruler, style: Style, costs: Mapping[str, int] | None = None
+        self, text: str, scan: str, ruler: Ruler, style: Style, costs: dict[str, int] | None = None
     ) -> None:
         self._text = text
         self._scan = scan  # the text with plain line ends
@@ -37,7 +36,7 @@ class Windows:
         self._exact = isinstance(ruler, Characters)
 
     def cut(  # noqa: C901, PLR0915 - the engine's one loop: a call more in it is what splitting waits for
-        self, start: int, end: int, bounds: Bounds, wholes: Sequence[Whole] = (), body: int = 0
+        self, start: int, end: int, bounds: Bounds, wholes: tuple[Whole, ...] = (), body: int = 0
     ) -> list[Span]:
         """The spans of text[start:end], in order; none lies within another.
 
@@ -52,12 +51,13 @@ class Windows:
         number = 0  # of the first whole that ends behind the start
         limit = end  # where a chunk has to end earlier than the ruler told
         quick, exact, over_by = self._style.paragraphs, self._exact, self._ruler.over
+        count = len(wholes)
         while start < end:
-            while number < len(wholes) and wholes[number][1] <= start:
+            while number < count and wholes[number][1] <= start:
                 number += 1
             if quick:
                 # Most chunks end at a blank line: these are the steps below, made short for them.
-                clear = wholes[number][0] if number < len(wholes) else end
+                clear = wholes[number][0] if number < count else end
                 while (reach := start + bound if exact else reach_of(start, bound)) < clear:
                     if scan[reach].isspace() and (
                         scan[reach] != " " or scan[reach + 1 : reach + 2].isspace()
@@ -72,8 +72,8 @@ class Windows:
                     new = floor = stop + 2
                     start = (self._shared(start + 1, stop, overlap) or new) if overlap else new
                     bound = later
-            room = bound - self._header(start, wholes, number) if wholes else bound
-            reach = reach_of(start, room)
+            room = bound - self._header(start, wholes, number) if count else bound
+            reach = start + room if exact else reach_of(start, room)
             if limit < reach:
                 reach = limit
             elif end - (end - start) // 8 < reach < end and self._ruler.fits(start, end, room):
@@ -112,7 +112,7 @@ class Windows:
         return max(start, min(stop - 1, start + (stop - start) * room // (room + over)))
 
     def _end(
-        self, start: int, new: int, floor: int, reach: int, wholes: Sequence[Whole], number: int, later: int
+        self, start: int, new: int, floor: int, reach: int, wholes: tuple[Whole, ...], number: int, later: int
     ) -> int:
         """Where a chunk ends that begins at `start`; 0 where there is nothing but graphemes."""
         scan, style = self._scan, self._style
@@ -126,14 +126,14 @@ class Windows:
         at = style.strong(scan, middle, reach)
         return at if at > middle else style.last(scan, low, middle, reach)
 
-    def _header(self, start: int, wholes: Sequence[Whole], number: int) -> int:
+    def _header(self, start: int, wholes: tuple[Whole, ...], number: int) -> int:
         """What the header costs that goes before a later piece of a whole."""
         if number >= len(wholes) or wholes[number][0] >= start:
             return 0
         return self._costs.get(wholes[number][2], 0)
 
     def _beside(
-        self, wholes: Sequence[Whole], number: int, window: tuple[int, int, int, int], bound: int
+        self, wholes: tuple[Whole, ...], number: int, window: tuple[int, int, int, int], bound: int
     ) -> int:
         """Where a chunk ends that wholes begin or end in; 0 where there is nothing but graphemes."""
         new, low, middle, reach = window
@@ -158,7 +158,7 @@ class Windows:
     def _fits(self, start: int, end: int, bound: int) -> bool:
         return self._ruler.fits(start, without_space(self._scan, start, end), bound)
 
-    def _behind(self, wholes: Sequence[Whole], number: int, start: int, stop: int) -> int:
+    def _behind(self, wholes: tuple[Whole, ...], number: int, start: int, stop: int) -> int:
         """From where on a chunk can share its end with the next: wholes are not repeated."""
         low = start + 1
         while number < len(wholes) and wholes[number][0] < stop:
