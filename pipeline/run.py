@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.cache import VectorCache
@@ -16,12 +16,12 @@ from pipeline.model import ChunkCounts, DocumentCounts, Gate, Job, Outcome, Plan
 from pipeline.objects import Objects
 from pipeline.ports import Engine, EngineFactory, Progress, Runner, run_here, silent
 from pipeline.prices import usd
-from pipeline.spending import Spending
+from pipeline.spending import Spending, Spent
 from pipeline.spool import Spool
 from pipeline.stages.assemble import assemble
 from pipeline.stages.claim import overtaken
 from pipeline.stages.clear import clear
-from pipeline.stages.context import Context
+from pipeline.stages.context import Context, log_of
 from pipeline.stages.diff import diff, list_documents
 from pipeline.stages.embed import embed, embed_sentences
 from pipeline.stages.gate import gate
@@ -31,7 +31,6 @@ from pipeline.stages.sentences import sentences
 from pipeline.stages.split import split
 from pipeline.stages.validate import validate
 from pipeline.staging import Staging, replaced_documents
-from pipeline.store.log import Log
 
 _ROUNDS = 20
 
@@ -55,29 +54,6 @@ class Report:
         return asdict(self)
 
 
-@dataclass(slots=True)
-class _Spent:
-    """What a run has spent, over all its rounds: money, and time."""
-
-    bill: Spending
-    deadline: Deadline
-    seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("list", "split", "plan", "embed", "assemble", "publish"), 0.0)
-    )
-
-    @contextmanager
-    def on(self, stage: str) -> Iterator[None]:
-        began = self.deadline.passed
-        try:
-            yield
-        finally:
-            self.seconds[stage] += self.deadline.passed - began
-
-    def clock(self) -> dict[str, float]:
-        passed = {**self.seconds, "total": self.deadline.passed}
-        return {stage: round(seconds, 3) for stage, seconds in passed.items()}
-
-
 def ingest(
     job: Job,
     engines: EngineFactory,
@@ -90,25 +66,36 @@ def ingest(
     Where another run's publish makes something else right, the stages begin again, and pay for
     nothing twice. Raises a VecmillError by what went wrong; whatever was paid for is in the cache then.
     """
-    store = Objects(job.store, create=True)
-    spent = _Spent(Spending.of(job), Deadline.after(job.budget.seconds, clock))
-    with Ledger(store).recorded(job, job.kind, spent.bill.record) as record:
-        staging = Staging(store, job.run_id)
-        try:
-            report = _rounds(job, store, engines, runner, progress, spent)
-        finally:
-            with suppress(StoreRefused):  # what ended the run says more than that its traces stay
-                DeadLetters(store).file(job.table, job.run_id, staging.dead_letters())
-                staging.clear()
+    store, spent = Objects(job.store, create=True), Spent.of(job, clock)
+    with recorded(job, store, spent) as record:
+        report = rounds(job, store, engines, runner, progress, spent)
         record(report.record())
     return report
 
 
-def _rounds(
-    job: Job, store: Objects, engines: EngineFactory, runner: Runner, progress: Progress, spent: _Spent
+@contextmanager
+def recorded(job: Job, store: Objects, spent: Spent) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Record a run from its start to its end; gives what takes the report of a finished run.
+
+    However it ends, its dead letters are filed, and what only a run under way needs is removed.
+    """
+    with Ledger(store).recorded(job, job.kind, spent.bill.record) as record:
+        staging = Staging(store, job.run_id)
+        try:
+            yield record
+        finally:
+            with suppress(StoreRefused):  # what ended the run says more than that its traces stay
+                beside = log_of(store, job).generation or ""
+                DeadLetters(store).file(job.table, job.run_id, staging.dead_letters(), beside)
+                staging.clear()
+
+
+def rounds(
+    job: Job, store: Objects, engines: EngineFactory, runner: Runner, progress: Progress, spent: Spent
 ) -> Report:
+    """Go through the stages until no other run's publish makes it void; raises StoreRefused in the end."""
     for _ in range(_ROUNDS):
-        context = _context(job, store, store, progress, spent)
+        context = _surroundings(job, store, store, progress, spent)
         context.staging.restart()
         report = _ingest(context, engines, runner, spent)
         if report:
@@ -127,8 +114,8 @@ def plan_only(job: Job, progress: Progress = silent) -> Plan:
             store = Objects(job.store)
         except InputError:
             store = aside
-        spent = _Spent(Spending.of(job), Deadline.after(None))
-        context = _context(job, store, aside, progress, spent)
+        spent = Spent(Spending.of(job), Deadline.after(None))  # a plan takes as long as it takes
+        context = _surroundings(job, store, aside, progress, spent)
         list_documents(context)
         found, known = diff(context), 0
         if job.splitter.kind == "semantic":
@@ -140,8 +127,8 @@ def plan_only(job: Job, progress: Progress = silent) -> Plan:
         return replace(made, cache_hits=made.cache_hits + known)
 
 
-def _context(job: Job, store: Objects, aside: Objects, progress: Progress, spent: _Spent) -> Context:
-    live = Log(store, job.table).last()
+def _surroundings(job: Job, store: Objects, aside: Objects, progress: Progress, spent: Spent) -> Context:
+    live = log_of(store, job).last()
     if live is not None:
         _check_specs(job, *live.specs())
     return Context(job, store, Staging(aside, job.run_id), live, spent.bill, spent.deadline, progress)
@@ -157,13 +144,14 @@ def _check_specs(job: Job, space: Any, splitter: Any) -> None:
             raise InputError(
                 f"table {job.table!r} is of the {what} {found.name}, this run asks for {wanted.name}"
                 f"{'' if wanted.name != found.name else f' with other parameters ({wanted} for {found})'}. "
-                f"Leave the option out to go on with {found.name}, or use another --table"
+                f"Leave the option out to go on with {found.name}, bring the whole table into {wanted.name} "
+                f"with vecmill backfill, or use another --table"
             )
 
 
-def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Spent) -> Report | None:
+def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: Spent) -> Report | None:
     """One round through the stages; None where another run's publish made it void."""
-    paid, known = spent.bill.total.texts, 0
+    paid, known = spent.bill.total.texts - spent.earlier, 0
     with spent.on("list"):
         runner(list_documents, context)
         documents = runner(diff, context)
@@ -178,7 +166,7 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Sp
             documents = runner(split, context, documents)
         with spent.on("plan"):
             planned = runner(plan, context, documents)
-        _check_budget(planned, spent.bill)
+        check_budget(planned, spent.bill)
         idle = _nothing_to_do(context)
         rows = 0 if idle else _prepare(context, planned, engine, runner, spent)
         if rows is None:
@@ -205,7 +193,7 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: _Sp
         published=published is not None,
         documents=documents,
         chunks=published.chunks if published else ChunkCounts(),
-        embedding=_embedding(context.job, spent.bill.total, known),
+        embedding=embedding_of(context.job, spent.bill.total, known),
         cost_usd=spent.bill.usd,
         seconds=spent.clock(),
     )
@@ -233,14 +221,14 @@ class _Engine:
 
 
 def _embed_sentences(
-    context: Context, found: DocumentCounts, engine: _Engine, runner: Runner, spent: _Spent
+    context: Context, found: DocumentCounts, engine: _Engine, runner: Runner, spent: Spent
 ) -> int:
     """The semantic splitter's own round; gives how many sentences' vectors were known already."""
     with spent.on("split"):
         documents = runner(sentences, context, found)
     with spent.on("plan"):
         planned = runner(plan_sentences, context, documents)
-    _check_budget(planned, spent.bill)
+    check_budget(planned, spent.bill)
     if planned.rounds:
         context.check_time()
         with spent.on("embed"):
@@ -248,7 +236,7 @@ def _embed_sentences(
     return planned.cache_hits
 
 
-def _check_budget(planned: Plan, bill: Spending) -> None:
+def check_budget(planned: Plan, bill: Spending) -> None:
     """Raise OverBudget where the plan costs more than is left after what earlier rounds have paid."""
     bill.take(planned.lane)
     if bill.allowed is None or planned.tokens + bill.spent <= bill.allowed:
@@ -263,7 +251,7 @@ def _check_budget(planned: Plan, bill: Spending) -> None:
     )
 
 
-def _prepare(context: Context, planned: Plan, engine: _Engine, runner: Runner, spent: _Spent) -> int | None:
+def _prepare(context: Context, planned: Plan, engine: _Engine, runner: Runner, spent: Spent) -> int | None:
     """Embed, and stage what can be published; gives the number of rows staged.
 
     None where other runs were sending some of the texts: what they have come to has to be looked up.
@@ -301,7 +289,8 @@ def _any_gain(context: Context, planned: Plan) -> bool:
     return not context.job.does_over or chunks.inserted + chunks.deleted > len(context.staging.dead_hashes())
 
 
-def _embedding(job: Job, outcome: Outcome, hits: int) -> dict[str, Any]:
+def embedding_of(job: Job, outcome: Outcome, hits: int) -> dict[str, Any]:
+    """What was embedded, as reports have it."""
     return {
         "space": job.space.name,
         "texts": outcome.texts,

@@ -1,9 +1,12 @@
 """What a run has been billed, and may still be: the one place that lets a request go or keeps it back."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pipeline.deadline import Deadline
 from pipeline.errors import OverBudget
 from pipeline.model import Job, Outcome, Request
 from pipeline.prices import affordable, price_of, usd
@@ -154,6 +157,37 @@ class Spending:
         self._flying[request.number] = sent
         self._reserved += once * attempts
         return sent
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a run has spent, over all its rounds: money, and time."""
+
+    bill: Spending
+    deadline: Deadline
+    earlier: int = 0  # texts that were paid for other parts of the run
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("list", "split", "plan", "embed", "assemble", "publish"), 0.0)
+    )
+
+    @classmethod
+    def of(cls, job: Job, clock: Callable[[], float] = time.monotonic) -> "Spent":
+        """What a run that begins has spent."""
+        return cls(Spending.of(job), Deadline.after(job.budget.seconds, clock))
+
+    @contextmanager
+    def on(self, stage: str) -> Iterator[None]:
+        """Count the time of a stage."""
+        began = self.deadline.passed
+        try:
+            yield
+        finally:
+            self.seconds[stage] += self.deadline.passed - began
+
+    def clock(self) -> dict[str, float]:
+        """The seconds of each stage, and of all."""
+        passed = {**self.seconds, "total": self.deadline.passed}
+        return {stage: round(seconds, 3) for stage, seconds in passed.items()}
 
 
 def _most(request: Request) -> int:

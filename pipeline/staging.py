@@ -1,6 +1,6 @@
 """A run's folder: what its stages hand to one another, and what is left to read afterwards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +15,8 @@ RECORD = "run"  # the JSON document that says how the run goes
 SPENT = "spent"  # and the one that says what it has spent until now
 _AHEAD = 4  # shards read ahead: one can have 32 MB
 _SMALL = 2**16  # bytes of an object that is remembered
+_LETTERS = tuple(f"dead-letters/{stage}" for stage in ("list", "split", "embed"))
+_EARLIER = "dead-letters/earlier"
 EXCERPT = 200  # characters of a dead letter's text
 
 
@@ -95,7 +97,7 @@ class Staging:
 
     def restart(self) -> None:
         """Forget what the stages have left, so that they can begin again; the run's records stay."""
-        records = {f"{self._folder}/{name}.json" for name in (RECORD, SPENT)}
+        records = {f"{self._folder}/{name}.json" for name in (RECORD, SPENT, _EARLIER)}
         paths = self._objects.paths(self._folder)
         self._delete([path for path in paths if path not in records])
 
@@ -110,12 +112,16 @@ class Staging:
             self.write_json(f"dead-letters/{stage}", records)
 
     def dead_letters(self) -> list[dict[str, Any]]:
-        """The run's dead letters, in the order of its stages."""
-        return [
-            letter
-            for letters in self._read_jsons([f"dead-letters/{stage}" for stage in ("list", "split", "embed")])
-            for letter in letters or ()
-        ]
+        """The run's dead letters, in the order of its stages; those of its earlier parts come first."""
+        found = self._read_jsons([_EARLIER, *_LETTERS])
+        return list({letter["id"]: letter for letters in found for letter in letters or ()}.values())
+
+    def carry_letters(self, done: Collection[str]) -> None:
+        """Keep the letters of this part of the run for the next; `done` are the documents of this part."""
+        earlier = [one for one in self.read_json(_EARLIER) or () if one["doc_id"] not in done]
+        letters = [letter for letters in self._read_jsons(_LETTERS) for letter in letters or ()]
+        if earlier or letters:
+            self.write_json(_EARLIER, earlier + letters)
 
     def dead_hashes(self) -> pa.Array:
         """The text_hash of each staged chunk that is a dead letter."""

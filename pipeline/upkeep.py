@@ -43,7 +43,7 @@ class Upkeep:
         }
 
     def _table(self, table: str, alive: set[str]) -> dict[str, Any]:
-        compacted = compact(self.objects, table, dry_run=self.dry_run)
+        compacted = compact(self.objects, Log(self.objects, table), dry_run=self.dry_run)
         named = Names(self.objects, table).all().values()
         reclaimed = retain(self.objects, table, self.keep, set(named), dry_run=self.dry_run)
         found = orphans(self.objects, table, set(self._staged(alive)), self.keep.grace)

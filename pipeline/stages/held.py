@@ -125,9 +125,8 @@ class HeldDocuments:
         ids = pa.array(list(wanted), pa.string())
         context = self.context
         with store_errors(context.job.store):
-            for rows in open_version(context.store, context.job.table, self._live).to_batches(
-                columns=columns
-            ):
+            held = open_version(context.store, context.job.table, self._live)
+            for rows in held.to_batches(columns=[*columns]):
                 yield rows.filter(pc.is_in(rows["doc_id"], value_set=ids))
 
 

@@ -31,19 +31,18 @@ class Compacted:
     version: int | None = None  # the one that came of it
 
 
-def compact(objects: Objects, table: str, *, dry_run: bool = False) -> Compacted:
-    """Compact the live version where there is need; raises StoreRefused where others keep publishing."""
-    log = Log(objects, table)
+def compact(objects: Objects, log: Log, *, dry_run: bool = False) -> Compacted:
+    """Compact a log's last version where there is need; raises StoreRefused where others keep publishing."""
     for _ in range(_TRIES):
         live = log.live()
-        need = _need(open_version(objects, table, live))
+        need = _need(open_version(objects, log.table, live))
         if dry_run or not (need.fragments_before or need.indexed):
             return need
         done = _compacted(objects, log, live)
         if done is not None:
             fragments, version = done
             return replace(need, fragments_after=fragments, version=version)
-    raise StoreRefused(f"other runs publish to table {table!r} without end; run the command again")
+    raise StoreRefused(f"other runs publish to table {log.table!r} without end; run the command again")
 
 
 def _need(dataset: lance.LanceDataset) -> Compacted:

@@ -150,7 +150,8 @@ def beside(table: str) -> str:
 def under_way(objects: Objects, table: str) -> list[Log]:
     """The logs of the generations that are filled beside the live one, the latest begun first."""
     found = [Log(objects, table, name) for name in objects.folders(beside(table))]
-    return [log for log in sorted(found, key=_number_of, reverse=True) if _not_switched_to(objects, log)]
+    begun = [log for log in found if log.numbers()]  # a folder of this machine stays when it is empty
+    return [log for log in sorted(begun, key=_number_of, reverse=True) if _not_switched_to(objects, log)]
 
 
 def _number_of(log: Log) -> int:

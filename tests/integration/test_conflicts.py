@@ -210,7 +210,7 @@ def test_a_reader_with_an_old_version_open_sees_it_whole_whatever_is_published(
         rivals.race(ingest_at_once, jobs)
         assert old.to_table().equals(seen)
     rollback(objects, "docs", 1)
-    compact(objects, "docs")
+    compact(objects, Log(objects, "docs"))
     assert old.to_table().equals(seen)
     assert open_version(objects, "docs", Log(objects, "docs").at(1)).to_table().equals(seen)
 

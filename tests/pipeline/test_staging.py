@@ -125,7 +125,7 @@ def test_what_a_process_has_seen_of_its_run_is_not_asked_for_again(remote: str, 
         assert staging.read_json("none") is None
         assert staging.dead_letters() == []
     assert sorted(path.rpartition("/")[2] for _, path in meddler.seen) == [
-        *("embed.json", "list.json", "none.json", "split.json")
+        *("earlier.json", "embed.json", "list.json", "none.json", "split.json")
     ]
     staging.write_json("none", 2)
     staging.restart()
