@@ -3,11 +3,9 @@
 import re
 from collections.abc import Iterator
 from itertools import count
-from threading import Event, Timer
 from typing import Any
 
 import duckdb
-import orjson
 import pyarrow as pa
 
 from pipeline import schema
@@ -15,29 +13,15 @@ from pipeline.errors import InputError
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters
 from pipeline.objects import Objects
+from pipeline.sandbox import ONLY_SELECT, check_function, locked, parsed
 from pipeline.store.log import published_tables
 from pipeline.store.table import open_version
 from pipeline.store.versions import entry_at, versions
 
-_LOCKDOWN: dict[str, str | bool | int | float | list[str]] = {
-    "python_enable_replacements": "false",
-    "enable_external_access": "false",
-    "allow_community_extensions": "false",
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "temp_directory": "",
-    "memory_limit": "2GB",
-    "lock_configuration": "true",
-}
 _SECONDS = 120
 _BATCH = 1000  # rows
 
-_ONLY_SELECT = "only a SELECT can be run: vecmill sql reads, it changes nothing"
 _QUERIES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
-_TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
-_FORBIDDEN = re.compile(
-    r"^(?:current_setting|getenv|getvariable|pg_|duckdb_|pragma_|read_|in_search_path)", re.I
-)
 _VERSIONED = re.compile(r"^(?P<table>.+)@(?P<at>.+)$")
 
 _RUNS = pa.schema(
@@ -104,31 +88,13 @@ def query(store: Objects, sql: str, *, seconds: float = _SECONDS) -> Iterator[di
     "table@v-2026" or "table@2026-11-26T10:00"; beside them stand runs, dead_letters and versions.
     Raises InputError for anything but one SELECT over these, and for one that takes longer than `seconds`.
     """
-    late = Event()
-    with duckdb.connect(config=_LOCKDOWN) as db:
+    with locked(seconds, "the query") as db:
         for name in _told_apart(_tables_named(db, sql)):
             db.register(name, _view(store, name))
-
-        def stop() -> None:
-            late.set()
-            db.interrupt()
-
-        watch = Timer(seconds, stop)
-        watch.daemon = True
-        watch.start()
-        try:
-            reader = db.sql(sql).to_arrow_reader(_BATCH)
-            names = _distinct(reader.schema.names)
-            for batch in reader:
-                yield from batch.rename_columns(names).to_pylist()
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
-            if late.is_set():
-                raise InputError(
-                    f"the query took longer than {seconds:g} s and was stopped; ask for less"
-                ) from None
-            raise InputError(f"the query failed: {error}") from error
-        finally:
-            watch.cancel()
+        reader = db.sql(sql).to_arrow_reader(_BATCH)
+        names = _distinct(reader.schema.names)
+        for batch in reader:
+            yield from batch.rename_columns(names).to_pylist()
 
 
 def _told_apart(names: set[str]) -> set[str]:
@@ -152,11 +118,11 @@ def _tables_named(db: "duckdb.DuckDBPyConnection", sql: str) -> set[str]:
     internal = db.execute("select view_name from duckdb_views() where schema_name in ('main', 'pg_catalog')")
     built_in = {name for (name,) in internal.fetchall()}
     named = set[str]()
-    for node, defined in _nodes(_parsed(db, sql)):
-        _check_function(node)
+    for node, defined in _nodes(parsed(db, sql)):
+        check_function(node)
         kind = str(node.get("type"))
         if kind.endswith("_NODE") and kind not in _QUERIES:
-            raise InputError(_ONLY_SELECT)  # a WITH clause can hold COPY, INSERT and the like
+            raise InputError(ONLY_SELECT)  # a WITH clause can hold COPY, INSERT and the like
         if kind == "SHOW_REF" and node.get("table_name"):
             raise InputError("SHOW and DESCRIBE of a name are not supported; use DESCRIBE (SELECT …)")
         if kind == "BASE_TABLE":
@@ -166,32 +132,6 @@ def _tables_named(db: "duckdb.DuckDBPyConnection", sql: str) -> set[str]:
             if len(path) > 1 or path[0].lower() not in defined:
                 named.add(".".join(path))
     return named
-
-
-def _parsed(db: "duckdb.DuckDBPyConnection", sql: str) -> Any:
-    """The syntax tree of one SELECT; raises InputError for anything else."""
-    try:
-        serialised = db.execute("select json_serialize_sql(?)", [sql]).fetchall()
-    except duckdb.Error as error:
-        raise InputError(f"the query cannot be read: {error}") from error
-    tree = orjson.loads(serialised[0][0])
-    if tree["error"]:
-        if tree.get("error_type") == "parser":
-            raise InputError(f"the query cannot be read: {tree['error_message']}")
-        raise InputError(_ONLY_SELECT)
-    if len(tree["statements"]) != 1:
-        raise InputError(f"one SELECT at a time, not {len(tree['statements'])} statements")
-    return tree
-
-
-def _check_function(node: dict[str, Any]) -> None:
-    if (
-        node.get("type") == "TABLE_FUNCTION"
-        and node["function"]["function_name"].lower() not in _TABLE_FUNCTIONS
-    ):
-        raise InputError(f"the table function {node['function']['function_name']} is not allowed here")
-    if _FORBIDDEN.match(str(node.get("function_name", ""))):
-        raise InputError(f"the function {node['function_name']} is not allowed here")
 
 
 def _nodes(tree: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
