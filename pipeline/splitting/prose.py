@@ -131,6 +131,7 @@ class Style:
     strong: Callable[[str, int, int], int]  # the last of the strongest in (low, high], 0 where there is none
     weak: tuple[Callable[[str, int, int], int], ...]
     within: "Style | None" = None  # how a whole is cut that does not fit; None: as LINES says
+    even: bool = False  # whether the last two windows share evenly what is left, where little would be
 
     def last(self, scan: str, low: int, middle: int, reach: int) -> int:
         """The boundary at which to end a chunk in (low, reach]; 0 where none is left but a grapheme's.
@@ -227,4 +228,4 @@ PROSE = Style(10, True, _in_prose, _WEAK)
 SECTIONS = Style(3, True, _in_sections, (_line, *_WEAK))  # fuller: their ends leave many short chunks
 LINES = Style(8, True, _in_lines, (_in_sentences, *_WEAK))
 SENTENCES = Style(8, False, _in_sentences, _WEAK)
-FIXED = Style(8, False, _nowhere, ())
+FIXED = Style(8, False, _nowhere, (), even=True)  # a few words by themselves are found for nothing

@@ -13,6 +13,9 @@ from pipeline.splitting.structure import Whole
 Span = tuple[int, int]  # start and end, characters
 
 
+_TAIL = 4  # a last window of less than so manieth of the bound shares evenly with the one before
+
+
 class Bounds(NamedTuple):
     """What a stretch's chunks may measure at most, and share with the one before."""
 
@@ -78,6 +81,8 @@ class Windows:
                 reach = limit
             elif end - (end - start) // 8 < reach < end and self._ruler.fits(start, end, room):
                 reach = end  # the ruler tells but about how far it is
+            elif self._style.even and reach < end < reach_of(reach, (room - overlap) // _TAIL):
+                reach = (end + reach_of(start, overlap) + 1) // 2
             if reach < end and scan[reach].isspace():
                 reach = skip_space(scan, reach, end)
             at, by_grapheme = end, False

@@ -133,6 +133,16 @@ def test_chunks_can_share_all_but_a_character(text: str) -> None:
     checked(text, SplitterSpec("recursive", max_characters=12, overlap_characters=11), Letters())
 
 
+def test_a_last_window_of_a_few_words_shares_with_the_one_before() -> None:
+    def sizes(characters: int) -> list[int]:
+        return [len(piece) for piece in split("x" * characters, Letters(), "fixed", max_characters=40)]
+
+    assert sizes(89) == [40, 25, 24]
+    assert sizes(90) == [40, 40, 10]
+    assert sizes(80) == [40, 40]
+    assert sizes(41) == [21, 20]
+
+
 def test_a_sliding_window_takes_as_much_as_fits_and_shares_the_overlap() -> None:
     assert split("1234567890", Letters(), "fixed", max_characters=4, overlap_characters=2) == [
         "1234",
