@@ -79,10 +79,9 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What ingest and plan share."""
+class Sending:
+    """How texts are sent, and what that may cost."""
 
-    table: Annotated[str | None, Option(help="The table; needed with a source, not with a pipeline.")] = None
     embedding: Annotated[str | None, Option(help="The space: provider/model@dimensions.")] = None
     base_url: Annotated[str | None, Option(help="The endpoint, if it is not OpenAI's own.")] = None
     api_key_env: Annotated[str | None, Option(help="The variable that holds the key.")] = None
@@ -115,6 +114,13 @@ class Run:
         str | None, Option(help="Send nothing more after it: seconds, or such as 1h30m.")
     ] = None
     budget_failures: Annotated[float | None, Option(help="Share of documents that may fail.")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Sending):
+    """What ingest and plan share."""
+
+    table: Annotated[str | None, Option(help="The table; needed with a source, not with a pipeline.")] = None
     delete_missing: Annotated[
         bool | None,
         Option(

@@ -79,23 +79,27 @@ def requested(name: str, run: Run, cut: Cut, rows: Rows, config: Config) -> Pipe
     """The pipeline called `name`, or one made for the source `name`; options have the last word."""
     declared = config.pipelines.get(name)
     values = declared.model_dump(exclude_unset=True) if declared else _given_in_place(name, run, rows)
-    options = {**asdict(run), **asdict(cut), **asdict(rows)}
-    for form, places in _PLACES.items():
-        given = {field: options[option] for field, option in places.items() if options[option] is not None}
-        if given:
-            before = values.get(form) or {}
-            values[form] = _recut(before, given) if form == "splitter" else {**before, **given}
-    for option in _TOP:
-        if options[option] is not None:
-            values[option] = options[option]
-    if run.embedding:
-        space = Space.parse(run.embedding)
-        named = {"provider": space.provider, "model": space.model, "dimensions": space.dimensions}
-        values["embedding"] = {**values.get("embedding", {}), **named}
+    given = with_options(values, {**asdict(run), **asdict(cut), **asdict(rows)})
     try:
-        return PipelineConfig.model_validate(values)
+        return PipelineConfig.model_validate(given)
     except ValidationError as error:
         raise UsageError(explain(error, _NAMES)) from error
+
+
+def with_options(values: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """A form's values, and over them the options that are given."""
+    changed = dict(values)
+    for form, places in _PLACES.items():
+        given = {field: options[one] for field, one in places.items() if options.get(one) is not None}
+        if given:
+            before = changed.get(form) or {}
+            changed[form] = _recut(before, given) if form == "splitter" else {**before, **given}
+    changed |= {option: options[option] for option in _TOP if options.get(option) is not None}
+    if options.get("embedding"):
+        space = Space.parse(options["embedding"])
+        named = {"provider": space.provider, "model": space.model, "dimensions": space.dimensions}
+        changed["embedding"] = {**changed.get("embedding", {}), **named}
+    return changed
 
 
 def settled(name: str, pipeline: PipelineConfig, config: Config) -> PipelineConfig:

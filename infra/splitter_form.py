@@ -1,6 +1,7 @@
 """The form of a splitter."""
 
 import re
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import (
@@ -149,6 +150,22 @@ class SplitterConfig(Form):
         except InputError as error:
             raise ValueError(str(error)) from error
         return self
+
+    @classmethod
+    def of(cls, spec: SplitterSpec) -> "SplitterConfig":
+        """The form that means a spec."""
+        usual = asdict(_USUAL)
+        values = {name: value for name, value in asdict(spec).items() if value != usual[name]}
+        if spec.max_characters is not None:
+            values.pop("max_tokens", None)
+        return cls(
+            **{
+                "kind": spec.kind,
+                **{
+                    name: one for name, one in values.items() if spec.kind in KINDS_OF.get(name, (spec.kind,))
+                },
+            }
+        )
 
     def spec(self) -> SplitterSpec:
         """The spec that the form means."""

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
+from infra.backfill_form import BackfillConfig
 from infra.config import Config, PipelineConfig
 from infra.embedding_form import DEFAULT_SPACE, EmbeddingConfig
 from infra.settings import quota_folder, read_environment, read_secret
@@ -23,6 +24,7 @@ from pipeline.ports import Engine, EngineFactory
 from pipeline.quota.machine import MachineQuota, quota_name
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log
+from pipeline.store.versions import generation_beside
 
 # From this many texts on, the embedded model on many cores repays the seconds that Ray takes to start.
 _LARGE = 200_000
@@ -57,6 +59,37 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
     )
 
 
+def make_backfill(form: BackfillConfig, store: str, *, pays: bool = True) -> Job:
+    """The job of a backfill: what the form leaves open is as the live generation has it.
+
+    A form that names neither a space nor a splitter means the generation that is under way. Raises InputError
+    where there is nothing to fill, or where a job that `pays` has no key to pay with.
+    """
+    objects = Objects(store)
+    own, cut = Log(objects, form.table).live().specs()
+    named = form.embedding.space()
+    if named or form.splitter:
+        space = identified(named) if named else own
+        splitter = _cut(form.splitter, space) if form.splitter else cut
+    else:
+        space, splitter = generation_beside(objects, form.table).live().specs()
+    from pipeline.store.generations import generation_for  # Lance takes long to import
+
+    return Job(
+        run_id=ids.new_run_id(),
+        store=resolved(store),
+        table=form.table,
+        source=SourceSpec("table", form.table, where=form.where),
+        splitter=splitter,
+        space=space,
+        endpoint=make_endpoint(form.embedding, space, pays=pays),
+        budget=Budget(**form.budget.model_dump(), seconds=form.time_limit),
+        priority=form.priority,
+        price=_own_price(form, space),
+        generation=generation_for(objects, form.table, space, splitter),
+    )
+
+
 def _cut(form: SplitterConfig, space: Space) -> SplitterSpec:
     """How documents are cut where nobody named a bound: no larger than the model takes."""
     spec, longest = form.spec(), limits(space).tokens_an_input
@@ -83,7 +116,7 @@ def job_again(record: Mapping[str, Any], config: Config, key: str | None, url: s
     )
 
 
-def _own_price(pipeline: PipelineConfig, space: Space) -> Price | None:
+def _own_price(pipeline: PipelineConfig | BackfillConfig, space: Space) -> Price | None:
     """The user's own price of a space's model: the run's, else vecmill.toml's."""
     if pipeline.embedding.price is not None:
         return Price(pipeline.embedding.price, "given with the run")

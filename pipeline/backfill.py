@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import InputError, StoreRefused
 from pipeline.letters import DeadLetters
-from pipeline.model import ChunkCounts, DocumentCounts, Job, Window
+from pipeline.model import PART, ChunkCounts, DocumentCounts, Job, Window
 from pipeline.objects import Objects
 from pipeline.ports import Advance, EngineFactory, Progress, Runner, run_here, silent
 from pipeline.run import Report, check_budget, embedding_of, plan_only, recorded, rounds
@@ -26,9 +26,6 @@ from pipeline.store.compaction import compact
 from pipeline.store.generations import begin, switch
 from pipeline.store.log import Entry, Log
 from pipeline.store.table import open_version
-
-PART = 50_000
-"""Chunks of the live version that are done in one part, about."""
 
 _PASSES = 20  # over the table: each after the first for what was ingested during the one before
 _TOLD = 100  # ids of documents in a report

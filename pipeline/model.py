@@ -234,6 +234,10 @@ class Gate:
         object.__setattr__(self, "canaries", tuple(made))
 
 
+PART = 50_000
+"""Chunks of the live version that a backfill does in one part, about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Some of the documents that have changed, in the order of their ids."""
