@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +23,7 @@ from pipeline.local_models import NEEDS, identified
 from pipeline.model import Endpoint, Space
 from pipeline.objects import Objects, is_remote, resolved
 from pipeline.place import Place
+from pipeline.splitting import windows
 
 if TYPE_CHECKING:
     from pipeline.embedding.resident import ResidentProvider
@@ -46,6 +48,7 @@ def examine(config: Config) -> list[Finding]:
         ("python", lambda: sys.version.split()[0]),
         *((package, partial(importlib.metadata.version, package)) for package in _PACKAGES),
         ("embedded model", _embedded_model),
+        ("splitters", _splitters),
         ("store", lambda: _store(config.store.uri)),
         ("prefect server", _prefect_server),
         (
@@ -76,6 +79,11 @@ def _embedded_model() -> str:
     wordllama.tokenizer()
     rows, columns = wordllama.weights().shape
     return f"{rows:,} tokens, {columns} dimensions"
+
+
+def _splitters() -> str:
+    compiled = windows.__file__.endswith(tuple(EXTENSION_SUFFIXES))
+    return "compiled" if compiled else "not compiled, and slower: install vecmill again where a C compiler is"
 
 
 def _model(embedding: EmbeddingConfig) -> str:
