@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import dead_letters, export_commands, history_commands, maintain, read_commands, render
+from flows import (
+    backfill_command,
+    dead_letters,
+    export_commands,
+    history_commands,
+    maintain,
+    read_commands,
+    render,
+)
 from flows.options import Common, Cut, Rows, Run, spread
 from flows.render_progress import Bars
 from flows.request import load, requested, settled
@@ -25,6 +33,7 @@ history_commands.register(app)
 export_commands.register(app)
 dead_letters.register(app)
 maintain.register(app)
+backfill_command.register(app)
 
 _Source = Annotated[str, typer.Argument(help="A pipeline of vecmill.toml, or a folder, a file or a glob.")]
 

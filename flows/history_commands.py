@@ -126,6 +126,8 @@ def _told(counts: Mapping[str, Any]) -> str:
     """What a version's run changed, in a few words."""
     if "to" in counts:
         return f"back to {counts['to']}"
+    if "from" in counts:
+        return f"in place of generation {counts['from']}"
     parts = [
         f"{what} {', '.join(f'{count:,} {kind}' for kind, count in counts[what].items() if count)}"
         for what in ("documents", "chunks")

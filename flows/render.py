@@ -84,8 +84,8 @@ def report(values: Mapping[str, Any]) -> None:
     """What a run did."""
     documents, chunks, embedding = values["documents"], values["chunks"], values["embedding"]
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("documents", _counts(documents))
-    table.add_row("chunks", _counts(chunks))
+    table.add_row("documents", counts(documents))
+    table.add_row("chunks", counts(chunks))
     known = f", {embedding['cache_hits']:,} known already" if embedding["cache_hits"] else ""
     table.add_row("embedded", f"{embedding['texts']:,} texts, {embedding['tokens']:,} tokens{known}")
     if embedding.get("batch_tokens"):
@@ -107,7 +107,7 @@ def report(values: Mapping[str, Any]) -> None:
 def plan(values: Mapping[str, Any]) -> None:
     """What a run would do."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("documents", _counts(values["documents"]))
+    table.add_row("documents", counts(values["documents"]))
     rounds = values.get(
         "rounds"
     )  # where only the sentences are known, and of the chunks what they can come to
@@ -115,7 +115,7 @@ def plan(values: Mapping[str, Any]) -> None:
         table.add_row("sentences", _amount(rounds["sentences"]))
         table.add_row("chunks", f"at most {_amount(rounds['chunks_at_most'])}")
     else:
-        table.add_row("chunks", _counts(values["chunks"]))
+        table.add_row("chunks", counts(values["chunks"]))
     at_most = "at most " if rounds else ""
     table.add_row("to embed", at_most + _amount(values["to_embed"]))
     table.add_row("known already", f"{values['cache_hits']:,} texts")
@@ -192,7 +192,8 @@ def _plain(value: Any) -> Any:
     return int(value) if value == int(value) and abs(value) < 2**63 else float(value)
 
 
-def _counts(values: Mapping[str, int]) -> str:
+def counts(values: Mapping[str, int]) -> str:
+    """Counts by name, for people."""
     return ", ".join(f"{count:,} {name}" for name, count in values.items() if count) or "none"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from pipeline import ids
 from pipeline.errors import InputError, StoreRefused
 from pipeline.letters import DeadLetters
 from pipeline.model import PART, ChunkCounts, DocumentCounts, Job, Window
@@ -20,6 +21,7 @@ from pipeline.objects import Objects
 from pipeline.ports import Advance, EngineFactory, Progress, Runner, run_here, silent
 from pipeline.run import Report, check_budget, embedding_of, plan_only, recorded, rounds
 from pipeline.spending import Spent
+from pipeline.stages.context import log_of
 from pipeline.stages.held import HELD, REBUILT
 from pipeline.staging import Staging
 from pipeline.store.compaction import compact
@@ -74,7 +76,8 @@ def backfill(
     with recorded(job, store, spent) as record:
         if spent.bill.allowed is not None:
             check_budget(runner(plan_only, job, progress), spent.bill)
-        begin(store, job.table, job.generation, job.space, job.splitter, job.run_id)
+        if log_of(store, job).generation:
+            begin(store, job.table, job.generation, job.space, job.splitter, job.run_id)
         filler = _Filler(job, store, engines, runner, progress, spent)
         filling = filler.fill(part)
         record(filling.record())
@@ -98,6 +101,28 @@ def switch_to(store: Objects, filling: Filling) -> Entry | None:
     if entry is not None:
         DeadLetters(store).adopt(filling.table, entry.generation)
     return entry
+
+
+def brought_live(
+    job: Job,
+    filling: Filling,
+    engines: EngineFactory,
+    runner: Runner = run_here,
+    progress: Progress = silent,
+) -> tuple[Filling, Entry]:
+    """Switch to a filled generation; what is ingested in the meantime is taken along.
+
+    Gives the backfill that was level at last, and the new live version. Raises as `backfill` and `switch_to`.
+    """
+    store = Objects(job.store)
+    for _ in range(_PASSES):
+        entry: Entry | None = runner(switch_to, store, filling)
+        if entry is not None:
+            return filling, entry
+        filling = backfill(replace(job, run_id=ids.new_run_id()), engines, runner, progress)
+    raise StoreRefused(
+        f"table {job.table!r} got a new version before each of {_PASSES} switches; run the same command again"
+    )
 
 
 @dataclass(slots=True)

@@ -1,0 +1,158 @@
+"""vecmill backfill: a table in another space, or cut otherwise, beside the live generation."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from flows import render, render_backfill
+from flows.history_commands import TABLE
+from flows.options import Common, Cut, Sending, spread
+from flows.render_progress import Bars
+from flows.request import load, option_of, with_options
+from infra.backfill_form import BackfillConfig
+from infra.config import Config
+from infra.embedding_form import EmbeddingConfig
+from infra.settings import explain
+from infra.splitter_form import SplitterConfig
+from pipeline.errors import OverBudget, UsageError
+from pipeline.ledger import Ledger
+from pipeline.model import Space
+from pipeline.objects import Objects
+from pipeline.store.log import Log, under_way
+from pipeline.store.versions import generation_beside
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(spread(backfill))
+
+
+def backfill(
+    table: TABLE,
+    sending: Sending,
+    cut: Cut,
+    common: Common,
+    where: Annotated[
+        str | None, typer.Option(help="Only documents with a chunk where this SQL holds.")
+    ] = None,
+    part: Annotated[int | None, typer.Option(help="Chunks that are done, and kept, at a time.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="What it would do and cost; pays nothing.")] = False,
+    switch: Annotated[bool, typer.Option("--switch", help="Make the new generation the live one.")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Throw the new generation away.")] = False,
+) -> None:
+    """Bring a table into another space, or cut it otherwise, beside the live generation."""
+    if sum((plan, switch, drop)) > 1:
+        raise UsageError("--plan, --switch and --drop are three things to do; give one of them")
+    if switch and where:
+        raise UsageError("with --where a part of the table is done, which cannot become the table")
+    config = load(common)
+    form = refilled(config, table, {**asdict(sending), **asdict(cut)}, where, part)
+    if drop:
+        _drop(form, config, common)
+    elif plan:
+        _plan(form, config, common)
+    else:
+        _fill(form, config, common, switch=switch)
+
+
+def refilled(
+    config: Config, table: str, options: Mapping[str, Any], where: str | None, part: int | None
+) -> BackfillConfig:
+    """The form of a backfill; what options leave open is as the table, or the backfill before, has it."""
+    values: dict[str, Any] = {"table": table, "where": where, "prices": config.prices}
+    values |= {} if part is None else {"part": part}
+    store = Objects(config.store.uri)
+    live = Log(store, table).live()
+    values["splitter"] = SplitterConfig.of(live.specs()[1]).model_dump(exclude_none=True)
+    values["embedding"] = _access(config, store, table, options.get("embedding"))
+    given = with_options(values, options)
+    if given["splitter"] == values["splitter"]:
+        given["splitter"] = None
+    try:
+        return BackfillConfig.model_validate(given)
+    except ValidationError as error:
+        raise UsageError(explain(error, {name: option_of(name) for name in options})) from error
+
+
+def _access(config: Config, store: Objects, table: str, named: str | None) -> dict[str, Any]:
+    """How the new space is reached: as by the backfill before, or as by the table's pipeline."""
+    begun = [log.live() for log in under_way(store, table)]
+    same = [entry for entry in begun if named in (None, entry.specs()[0].name)]
+    known = EmbeddingConfig.model_fields.keys() - {"provider", "model", "dimensions"}
+    if same:
+        endpoint = Ledger(store).run(same[0].run_id)["job"]["endpoint"]
+        return {name: value for name, value in endpoint.items() if name in known and value is not None}
+    for form in config.pipelines.values():
+        own = form.embedding.space()
+        if form.table == table and own and named and Space.parse(named).provider == own.provider:
+            return form.embedding.model_dump(include=known - {"document_prefix", "query_prefix", "price"})
+    return {}
+
+
+def _plan(form: BackfillConfig, config: Config, common: Common) -> None:
+    from infra.wiring import make_backfill
+    from pipeline.run import plan_only
+
+    job = make_backfill(form, config.store.uri, pays=False)
+    with Bars.of(common) as bars:
+        values = plan_only(job, bars).record()
+    if common.json:
+        render.json_document({"table": form.table, "generation": job.generation, **values})
+    else:
+        render.plan(values)
+    if values["over_budget"]:
+        raise typer.Exit(OverBudget.exit_code)
+
+
+def _fill(form: BackfillConfig, config: Config, common: Common, *, switch: bool) -> None:
+    from infra.wiring import make_backfill, make_engines
+    from pipeline.backfill import backfill as fill
+    from pipeline.backfill import brought_live
+
+    job = make_backfill(form, config.store.uri)
+    engines = make_engines(form.engine, job, form.workers)
+    with Bars.of(common) as bars:
+        filling = fill(job, engines, progress=bars, part=form.part)
+        entry = None
+        if switch:
+            filling, entry = brought_live(job, filling, engines, progress=bars)
+    values = {**filling.record(), "version": entry.version if entry else None}
+    if common.json:
+        render.json_document(values)
+        return
+    render_backfill.filling(values)
+    if entry is not None:
+        for line in out_of_date(config, form.table, entry.specs()[0]):
+            render.note(line)
+
+
+def out_of_date(config: Config, table: str, space: Space) -> list[str]:
+    """What a person has to change in vecmill.toml now that a table is of another space."""
+    return [
+        f"pipeline {name} of vecmill.toml names {own.name}, which table {table} is not of any more; write "
+        f'provider = "{space.provider}", model = "{space.model}", dimensions = {space.dimensions} there'
+        for name, form in config.pipelines.items()
+        for own in [form.embedding.space()]
+        if form.table == table and own is not None and own.name != space.name
+    ]
+
+
+def _drop(form: BackfillConfig, config: Config, common: Common) -> None:
+    from infra.wiring import make_backfill
+    from pipeline.store.generations import drop as throw_away
+
+    store = Objects(config.store.uri)
+    named = form.embedding.space() or form.splitter
+    name = make_backfill(form, config.store.uri, pays=False).generation if named else None
+    log = generation_beside(store, form.table, name)
+    size = throw_away(store, log)
+    if common.json:
+        render.json_document({"table": form.table, "generation": log.generation, "bytes": size})
+    else:
+        said = (
+            f"generation {log.generation} of {form.table} is gone, {size:,} bytes; what it paid for is kept"
+        )
+        render.out.print(render.escape(said))
