@@ -29,10 +29,10 @@ class VectorCache:
         self._path = f"cache/{folder_name(space)}.lance"
         self.uri = objects.at(self._path)
 
-    def open(self) -> lance.LanceDataset | None:
-        """The dataset; None before the first vector."""
+    def open(self, version: int | None = None) -> lance.LanceDataset | None:
+        """The dataset, or a version of it; None before the first vector, or where that version has gone."""
         with store_errors(self.uri):
-            return open_dataset(self.uri, self._objects.options)
+            return open_dataset(self.uri, self._objects.options, version)
 
     def append(self, rows: pa.Table) -> None:
         """Take vectors in, durably."""

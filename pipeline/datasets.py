@@ -3,11 +3,12 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import duckdb
 import lance
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from lance.commit import CommitConflictError
@@ -62,30 +63,70 @@ def set_operations() -> "Iterator[duckdb.DuckDBPyConnection]":
     What does not fit into memory goes to a folder of its own, not into the one we were started in.
     """
     spill = f"{tempfile.gettempdir()}/vecmill-{os.getpid()}"
+    with _read_errors(), duckdb.connect(config={"temp_directory": spill}) as db:
+        yield db
+
+
+@contextmanager
+def _read_errors() -> Iterator[None]:
     try:
-        with duckdb.connect(config={"temp_directory": spill}) as db:
-            yield db
+        yield
     except (duckdb.InvalidInputException, duckdb.OperationalError) as error:
         raise OSError(str(error)) from error
 
 
-class VectorIndex:
-    """Where the vectors of texts lie in a dataset that has the columns text_hash and vector.
+class Located:
+    """Where the vectors of texts lie: each in the first of some datasets that has it.
 
-    It reads the key column once: about 50 bytes a row.
+    The datasets have the columns text_hash and vector; the keys of each are read once, and joined as sets,
+    out of core. `located` is the table of what was found: text_hash, source (which dataset), address.
     """
 
-    def __init__(self, dataset: lance.LanceDataset) -> None:
-        self._dataset = dataset
-        keys = dataset.to_table(columns=["text_hash"], with_row_address=True)
-        self._keys = keys["text_hash"].combine_chunks()
-        self._addresses = keys["_rowaddr"].combine_chunks()
+    def __init__(
+        self, db: "duckdb.DuckDBPyConnection", wanted: str, datasets: Sequence[lance.LanceDataset]
+    ) -> None:
+        """Look up the texts of a table that DuckDB knows, and that has a column text_hash."""
+        self._db = db
+        self._datasets = datasets
+        db.execute(_WANTED.format(wanted=wanted))
+        for source, dataset in enumerate(datasets):
+            keys = dataset.scanner(columns=["text_hash"], with_row_address=True).to_reader()
+            db.register("keys", keys)
+            db.execute(_LOCATE, {"source": source})
 
     def take(self, hashes: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Find vectors; gives the places in `hashes` that were found, and a vector for each."""
-        rows = pc.index_in(hashes, value_set=self._keys)
-        found = pc.indices_nonzero(rows.is_valid())
-        addresses = self._addresses.take(rows.drop_null()).to_pylist()
-        # By row address, since LanceDataset.take goes by offset, some 50 times slower once rows are deleted.
-        taken = self._dataset._take_rows(addresses, columns=["vector"])
-        return found, taken["vector"].combine_chunks()
+        asked = pa.table({"text_hash": hashes, "place": np.arange(len(hashes))})
+        with _read_errors():
+            self._db.register("asked", asked)
+            found = self._db.sql(_ASK).to_arrow_table()
+        vectors = take_vectors(
+            self._datasets, found["source"].combine_chunks(), found["address"].combine_chunks()
+        )
+        return found["place"].combine_chunks(), vectors
+
+
+_WANTED = """
+create temp table wanted as select distinct text_hash from {wanted};
+create temp table located (text_hash varchar, source utinyint, address ubigint)
+"""
+_LOCATE = """
+insert into located select text_hash, $source, min(_rowaddr) from keys
+semi join (from wanted anti join located using (text_hash)) using (text_hash) group by text_hash
+"""
+_ASK = "select place, source, address from asked join located using (text_hash) order by place"
+
+
+def take_vectors(datasets: Sequence[lance.LanceDataset], sources: pa.Array, addresses: pa.Array) -> pa.Array:
+    """The vectors of rows, each by the place of its dataset and by its address in there."""
+    places, vectors = [], []
+    for source, dataset in enumerate(datasets):
+        own = pc.indices_nonzero(pc.equal(sources, source))
+        if len(own) or not source:
+            # By row address: LanceDataset.take goes by offset, some 50 times slower once rows are deleted.
+            rows = dataset._take_rows(addresses.take(own).to_pylist(), columns=["vector"])
+            places.append(own)
+            vectors.append(rows["vector"].combine_chunks())
+    if len(places) == 1:
+        return vectors[0]
+    return pa.concat_arrays(vectors).take(pc.sort_indices(pa.concat_arrays(places)))

@@ -41,14 +41,14 @@ class Staging:
         """Read a staged table back."""
         return next(self.read_tables([name]))
 
-    def read_tables(self, names: Sequence[str]) -> Iterator[pa.Table]:
+    def read_tables(self, names: Sequence[str], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Read staged tables back, one after another; on object storage the next ones are on their way."""
         paths = [f"{self._folder}/{name}.parquet" for name in names]
         for path, data in zip(paths, self._get_all(paths), strict=True):
             if data is None:
                 raise FileNotFoundError(f"{path} was never staged")
             with pq.ParquetFile(pa.BufferReader(data)) as file:
-                yield file.read()
+                yield file.read(None if columns is None else [*columns])
 
     def shards(self, name: str) -> list[str]:
         """The names of a table's staged shards, in order."""
@@ -165,9 +165,9 @@ class ShardWriter:
             self._rows, self._bytes = [], 0
 
 
-def read_shards(staging: Staging, name: str) -> Iterator[pa.Table]:
-    """Read a table's shards one after another."""
-    yield from staging.read_tables(staging.shards(name))
+def read_shards(staging: Staging, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Read a table's shards, or columns of them, one after another."""
+    yield from staging.read_tables(staging.shards(name), columns)
 
 
 def replaced_documents(staging: Staging) -> pa.Table:

@@ -1,29 +1,48 @@
-"""assemble: chunks join their vectors, and workers write them as Lance fragments that nobody sees yet."""
+"""assemble: chunks join their vectors, and workers write them as Lance fragments that nobody sees yet.
 
+Where each text's vector lies is found by one join of sets; the workers take the vectors from there.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import lance
+import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 from lance.fragment import write_fragments
 
 from pipeline import schema
 from pipeline.cache import VectorCache
-from pipeline.datasets import VectorIndex
+from pipeline.datasets import Located, open_dataset, set_operations, take_vectors
 from pipeline.errors import VecmillError
 from pipeline.model import Endpoint, Job
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Advance, Engine
 from pipeline.stages.context import Context
+from pipeline.stages.plan import LOOKED_UP
 from pipeline.stages.split import CHUNKS
 from pipeline.staging import Staging
-from pipeline.store.log import Entry
 from pipeline.store.table import ensure_generation, generation_name, open_version
 
+if TYPE_CHECKING:
+    import duckdb
+
 FRAGMENTS = "fragments"
+
+_ROWS = 128 * 1024  # of a fragment, roughly: large enough that compaction leaves it alone
+_MEMORY = "300MB"  # for sets; what is larger goes to disk
+
+_STAGED = "create temp table staged (text_hash varchar, place bigint)"
+_LIVING = "delete from located where text_hash in (select text_hash from dead)"
+_MISSING = """
+select count(distinct text_hash) from staged
+anti join located using (text_hash) anti join dead using (text_hash)
+"""
+_PLACES = "select source, address from staged left join located using (text_hash) order by place"
 
 
 def assemble(context: Context, engine: Engine) -> int:
@@ -32,64 +51,155 @@ def assemble(context: Context, engine: Engine) -> int:
     own = job.generation or generation_name(1, job.space, job.splitter)
     generation = context.live.generation if context.live else own
     uri = ensure_generation(context.store, job.table, generation, job.space, job.splitter)
-    step = FragmentWriter(replace(job, endpoint=Endpoint()), uri, context.live)  # writing needs no key
+    datasets = _datasets(context)
+    sources = tuple((dataset.uri, dataset.version) for dataset in datasets)
+    step = FragmentWriter(replace(job, endpoint=Endpoint()), uri, sources)  # writing needs no key
     shards = context.staging.shards(CHUNKS)
-    written: list[str] = []
-    rows = 0
-    for done, (fragments, count) in enumerate(engine.map(step, shards), start=1):
-        written += fragments
-        rows += count
+    fragments, rows, done = list[str](), 0, 0
+    for written in engine.map(step, _parts(context, shards, datasets)):
+        fragments += written.fragments
+        rows += written.rows
+        done += written.shards
         context.progress(Advance("assemble", done, len(shards)))
-    context.staging.write_json(FRAGMENTS, {"generation": generation, "fragments": written, "rows": rows})
+    context.staging.write_json(FRAGMENTS, {"generation": generation, "fragments": fragments, "rows": rows})
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Staged chunks that become one fragment."""
+
+    shards: Sequence[str]
+    places: Sequence[pa.Table]  # source and address of each one's vectors, null for a dead letter's
+
+    @property
+    def rows(self) -> int:
+        """Those that are written."""
+        return sum(len(places) - places["address"].null_count for places in self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a part."""
+
+    fragments: list[str]  # as JSON
+    rows: int
+    shards: int
+
+
+def _datasets(context: Context) -> list[lance.LanceDataset]:
+    """What holds the vectors: the cache, and where that has lost them the live version.
+
+    Last comes the cache as the plan was made by it: others may have made room in it since.
+    """
+    job, cache = context.job, VectorCache(context.store, context.job.space)
+    planned = (context.staging.read_json(LOOKED_UP) or {}).get("version")
+    cached, then = cache.open(), cache.open(planned) if planned else None
+    live = open_version(context.store, job.table, context.live) if context.live else None
+    if cached is not None and then is not None and cached.version == then.version:
+        then = None
+    return [dataset for dataset in (cached, live, then) if dataset is not None]
+
+
+def _parts(context: Context, shards: Sequence[str], datasets: Sequence[lance.LanceDataset]) -> Iterator[Part]:
+    """The staged chunks by fragment, each with where its vector lies."""
+    staging = context.staging
+    with store_errors(context.job.store), set_operations() as db:
+        db.execute(f"set memory_limit = '{_MEMORY}'")
+        sizes = _read_keys(db, staging, shards)
+        Located(db, "staged", datasets)
+        db.register("dead", pa.table({"text_hash": staging.dead_hashes()}))
+        db.execute(_LIVING)
+        [(missing,)] = db.execute(_MISSING).fetchall()
+        if missing:
+            raise VecmillError(
+                f"{missing} texts that were embedded have no vector in the cache or the table; "
+                "was the cache removed during the run? Run the same command again"
+            )
+        names, places, rows = list[str](), list[pa.Table](), 0
+        for name, own in zip(shards, _cut(db.sql(_PLACES).to_arrow_reader(), sizes), strict=True):
+            names.append(name)
+            places.append(own)
+            rows += len(own)
+            if rows >= _ROWS:
+                yield Part(names, places)
+                names, places, rows = [], [], 0
+        if names:
+            yield Part(names, places)
+
+
+def _read_keys(db: "duckdb.DuckDBPyConnection", staging: Staging, shards: Sequence[str]) -> list[int]:
+    """Put the staged chunks' text hashes and places into a table; gives the rows of each shard."""
+    db.execute(_STAGED)
+    sizes, first = list[int](), 0
+    for rows in staging.read_tables(shards, ["text_hash"]):
+        places = pa.array(np.arange(first, first + len(rows)))
+        db.from_arrow(rows.append_column("place", places)).insert_into("staged")
+        sizes.append(len(rows))
+        first += len(rows)
+    return sizes
+
+
+def _cut(batches: pa.RecordBatchReader, sizes: Sequence[int]) -> Iterator[pa.Table]:
+    """Rows in tables of these sizes."""
+    left = batches.schema.empty_table()
+    for size in sizes:
+        while len(left) < size:
+            left = pa.concat_tables([left, pa.Table.from_batches([batches.read_next_batch()])])
+        yield left.slice(0, size).combine_chunks()
+        left = left.slice(size)
 
 
 @dataclass(frozen=True)
 class FragmentWriter:
-    """Writes one shard of chunks as a fragment. It pickles as data; its handles are made where it works."""
+    """Writes a part as a fragment. It pickles as data; its handles are made where it works."""
 
     job: Job
     uri: str
-    live: Entry | None
+    sources: tuple[tuple[str, int], ...]  # URI and version of each dataset that holds vectors
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FragmentWriter, (self.job, self.uri, self.live)
+        return FragmentWriter, (self.job, self.uri, self.sources)
 
-    def __call__(self, shard: str) -> tuple[list[str], int]:
-        """Write a staged shard; gives its fragments as JSON, and its number of rows."""
-        chunks = self._staging.read_table(shard)
-        chunks = chunks.filter(pc.invert(pc.is_in(chunks["text_hash"], value_set=self._dead)))
-        if not len(chunks):
-            return [], 0
-        target = schema.table(self.job.space, self.job.splitter)
+    def __call__(self, part: Part) -> Written:
+        """Write a part, a shard at a time; gives its fragments as JSON."""
+        if not part.rows:
+            return Written([], 0, len(part.shards))
+        target, raised = schema.table(self.job.space, self.job.splitter), list[Exception]()
+        rows = pa.RecordBatchReader.from_batches(target, self._batches(part, target, raised))
+        try:
+            with store_errors(self.uri):
+                options = self._store.options
+                made = write_fragments(rows, self.uri, schema=target, storage_options=options)
+        except Exception as error:
+            raise (raised[0] if raised else error) from None
+        fragments = [orjson.dumps(fragment.to_json()).decode() for fragment in made]
+        return Written(fragments, part.rows, len(part.shards))
+
+    def _batches(self, part: Part, target: pa.Schema, raised: list[Exception]) -> Iterator[pa.RecordBatch]:
+        """The rows of a part; what goes wrong is kept, since Lance would tell it as a fault of its own."""
         now = pa.scalar(datetime.now(UTC), pa.timestamp("us", tz="UTC"))
-        rows = (
-            chunks.drop_columns(["prefix"])
-            .append_column("vector", self._vectors(chunks["text_hash"].combine_chunks()))
-            .append_column("run_id", pa.repeat(self.job.run_id, len(chunks)))
-            .append_column("embedded_at", pa.repeat(now, len(chunks)))
-        )
-        with store_errors(self.uri):
-            options = self._store.options
-            fragments = write_fragments(rows.cast(target), self.uri, schema=target, storage_options=options)
-        return [orjson.dumps(fragment.to_json()).decode() for fragment in fragments], len(rows)
-
-    def _vectors(self, hashes: pa.Array) -> pa.Array:
-        """The vectors of texts: from the cache, or from the live version where the cache has lost them."""
-        places, vectors = [], []
-        missing = pa.array(range(len(hashes)), pa.int64())
-        for index in self._indexes:
-            found, taken = index.take(hashes.take(missing))
-            places.append(missing.take(found))
-            vectors.append(taken)
-            missing = missing.filter(pc.invert(pc.is_in(missing, value_set=places[-1])))
-        if len(missing):
-            raise VecmillError(
-                f"{len(missing)} texts that were embedded have no vector in the cache or the table; "
-                "was the cache removed during the run? Run the same command again"
-            )
-        order = pc.sort_indices(pa.concat_arrays(places))
-        return pa.concat_arrays(vectors).take(order)
+        try:
+            for chunks, places in zip(self._staging.read_tables(part.shards), part.places, strict=True):
+                alive = places["address"].is_valid()
+                own, found = (
+                    chunks.filter(alive).drop_columns(["prefix"]),
+                    places.filter(alive).combine_chunks(),
+                )
+                if not len(own):
+                    continue
+                vectors = take_vectors(
+                    self._datasets, found["source"].combine_chunks(), found["address"].combine_chunks()
+                )
+                rows = (
+                    own.append_column("vector", vectors)
+                    .append_column("run_id", pa.repeat(self.job.run_id, len(own)))
+                    .append_column("embedded_at", pa.repeat(now, len(own)))
+                )
+                yield from rows.cast(target).combine_chunks().to_batches()
+        except Exception as error:
+            raised.append(error)
+            raise
 
     @cached_property
     def _store(self) -> Objects:
@@ -100,11 +210,6 @@ class FragmentWriter:
         return Staging(self._store, self.job.run_id)
 
     @cached_property
-    def _dead(self) -> pa.Array:
-        return self._staging.dead_hashes()
-
-    @cached_property
-    def _indexes(self) -> list[VectorIndex]:
-        cached = VectorCache(self._store, self.job.space).open()
-        live = open_version(self._store, self.job.table, self.live) if self.live else None
-        return [VectorIndex(dataset) for dataset in (cached, live) if dataset is not None]
+    def _datasets(self) -> list[lance.LanceDataset]:
+        found = [open_dataset(uri, self._store.options, version) for uri, version in self.sources]
+        return [dataset for dataset in found if dataset is not None]

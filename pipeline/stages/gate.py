@@ -11,7 +11,7 @@ from lance.file import LanceFileReader
 
 from pipeline import ids, schema
 from pipeline.cache import VectorCache
-from pipeline.datasets import VectorIndex
+from pipeline.datasets import Located, set_operations
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Retrier
 from pipeline.errors import GateFailed, Rejected
@@ -80,7 +80,9 @@ def _cached(context: Context, hashes: pa.Array) -> list[Vectors | None]:
     dataset = VectorCache(context.store, context.job.space).open()
     known: list[Vectors | None] = [None] * len(hashes)
     if dataset is not None:
-        found, vectors = VectorIndex(dataset).take(hashes)
+        with store_errors(dataset.uri), set_operations() as db:
+            db.register("queries", pa.table({"text_hash": hashes}))
+            found, vectors = Located(db, "queries", [dataset]).take(hashes)
         rows = vectors.flatten().to_numpy().reshape(-1, context.job.space.dimensions)
         for place, row in zip(found.to_pylist(), rows, strict=True):
             known[place] = row

@@ -1,29 +1,46 @@
 """Recalls the vectors of texts that are embedded already."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline import ids
 from pipeline.cache import VectorCache
-from pipeline.datasets import VectorIndex
+from pipeline.datasets import Located, set_operations
+from pipeline.model import Job
 from pipeline.objects import store_errors
 from pipeline.ports import Vectors
 from pipeline.stages.context import Context
+from pipeline.stages.sentences import SENTENCES
+from pipeline.staging import read_shards
 from pipeline.store.table import open_version
 
 
-class Recall:
-    """Looks vectors up: in the cache, then in the live version. It sends and pays nothing."""
+@contextmanager
+def recalling(context: Context) -> Iterator["Recall"]:
+    """Look up where the staged sentences' vectors are: in the cache, or else in the live version."""
+    job, store = context.job, context.store
+    cached = VectorCache(store, job.space).open()
+    live = open_version(store, job.table, context.live) if context.live else None
+    datasets = [dataset for dataset in (cached, live) if dataset is not None]
+    with set_operations() as db:
+        with store_errors(job.store):
+            db.execute("create temp table sentences (text_hash varchar)")
+            for rows in read_shards(context.staging, SENTENCES, ["text_hash"]):
+                db.from_arrow(rows).insert_into("sentences")
+            located = Located(db, "sentences", datasets) if datasets else None
+        yield Recall(job, located)
 
-    def __init__(self, context: Context) -> None:
-        job, store = context.job, context.store
+
+class Recall:
+    """Gives the vectors of staged sentences. It sends and pays nothing."""
+
+    def __init__(self, job: Job, located: Located | None) -> None:
         self._store = job.store
         self._lead = job.space.document_prefix
-        cached = VectorCache(store, job.space).open()
-        live = open_version(store, job.table, context.live) if context.live else None
-        self._indexes = [VectorIndex(dataset) for dataset in (cached, live) if dataset is not None]
+        self._located = located
         self._rows: dict[str, int] = {}
         self._dimensions = job.space.dimensions
         self._vectors: Vectors = np.zeros((0, self._dimensions), np.float32)
@@ -43,10 +60,8 @@ class Recall:
         wanted = pa.array(dict.fromkeys(hashes), pa.string())
         self._rows = {one: place for place, one in enumerate(wanted.to_pylist())}
         self._vectors = np.zeros((len(wanted), self._dimensions), np.float32)
-        missing = np.arange(len(wanted))
-        with store_errors(self._store):
-            for index in self._indexes:
-                found, vectors = index.take(wanted.take(pa.array(missing)))
-                places = missing[found.to_numpy()]
-                self._vectors[places] = vectors.flatten().to_numpy().reshape(-1, self._dimensions)
-                missing = np.setdiff1d(missing, places)
+        if self._located is not None:
+            with store_errors(self._store):
+                found, vectors = self._located.take(wanted)
+            flat = vectors.flatten().to_numpy()
+            self._vectors[found.to_numpy()] = flat.reshape(-1, self._dimensions)

@@ -14,7 +14,7 @@ from pipeline.splitting.languages import language_of
 from pipeline.splitting.semantic import SemanticSplitter, sentences_of
 from pipeline.stages.context import Context
 from pipeline.stages.cutting import Measure, Row, cut_documents
-from pipeline.stages.recall import Recall
+from pipeline.stages.recall import recalling
 from pipeline.staging import EXCERPT, ShardWriter
 
 CHUNKS = "chunks"
@@ -57,14 +57,17 @@ class Cutter:
 
     def _joined(self, documents: Iterator[Document]) -> Iterator[tuple[Document, list[Chunk]]]:
         """Split by the vectors of sentences, which are looked up for many small documents at once."""
-        spec, counter, recall = self.measure.spec, self.measure.counter, Recall(self.context)
-        splitter = SemanticSplitter(spec, counter, recall)
+        spec, counter = self.measure.spec, self.measure.counter
         found = ((document, sentences_of(document.text, spec, counter)) for document in documents)
-        for batch in _batches(found):
-            if len(batch) > 1:
-                recall.load(document.text[one.start : one.end] for document, found in batch for one in found)
-            for document, sentences in batch:
-                yield document, splitter.join(document.text, sentences)
+        with recalling(self.context) as recall:
+            splitter = SemanticSplitter(spec, counter, recall)
+            for batch in _batches(found):
+                if len(batch) > 1:
+                    recall.load(
+                        document.text[one.start : one.end] for document, found in batch for one in found
+                    )
+                for document, sentences in batch:
+                    yield document, splitter.join(document.text, sentences)
 
     def _rows(self, document: Document, chunks: list[Chunk]) -> Iterator[Row | DeadLetter]:
         job, measure, text = self.context.job, self.measure, document.text

@@ -5,10 +5,11 @@ from pathlib import Path
 import lance
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pipeline import schema
-from pipeline.datasets import VectorIndex, create_dataset, lost_race, open_dataset, set_operations
+from pipeline.datasets import Located, create_dataset, lost_race, open_dataset, set_operations
 from pipeline.objects import Objects
 
 _SCHEMA = schema.vectors(4)
@@ -70,6 +71,13 @@ def test_a_commit_that_comes_second_is_known_as_such(objects: Objects) -> None:
     assert not lost_race(OSError("No space left on device"))
 
 
+def _taken(asked: pa.Array, *datasets: lance.LanceDataset) -> tuple[pa.Array, pa.Array]:
+    """Look up texts, of which all but one are known to the look-up beforehand."""
+    with set_operations() as db:
+        db.register("these", pa.table({"text_hash": asked.filter(pc.not_equal(asked, "unforeseen"))}))
+        return Located(db, "these", datasets).take(asked)
+
+
 def test_vectors_are_found_for_whatever_is_asked_in_its_order_across_fragments_and_deletions(
     objects: Objects,
 ) -> None:
@@ -79,19 +87,37 @@ def test_vectors_are_found_for_whatever_is_asked_in_its_order_across_fragments_a
     dataset = lance.dataset(uri)
     dataset.delete("text_hash in ('h0', 'h11', 'h12', 'h29')")
     asked = pa.array(["h28", "h3", "never", "h11", "h3", "h10", "h28", "h0"])
-    found, vectors = VectorIndex(lance.dataset(uri)).take(asked)
+    found, vectors = _taken(asked, lance.dataset(uri))
     assert found.to_pylist() == [0, 1, 4, 5, 6]
     assert [vector[0] for vector in vectors.to_pylist()] == [28, 3, 3, 10, 28]
+
+
+def test_a_vector_comes_from_the_first_dataset_that_has_it(objects: Objects) -> None:
+    datasets = list[lance.LanceDataset]()
+    for name, first, count in (("x", 0, 3), ("y", 2, 3), ("z", 3, 4)):
+        rows = _rows(first, count)
+        flat = pc.add(rows["vector"].combine_chunks().flatten(), float(100 * len(datasets))).cast(
+            pa.float32()
+        )
+        column = pa.FixedSizeListArray.from_arrays(flat, rows["vector"].type.list_size)
+        place = rows.schema.get_field_index("vector")
+        uri = objects.at(f"{name}.lance")
+        lance.write_dataset(rows.set_column(place, rows.schema.field("vector"), column), uri)
+        datasets.append(lance.dataset(uri))
+    asked = pa.array(["h6", "h2", "h4", "h0", "unforeseen", "h3", "h6"])
+    found, vectors = _taken(asked, *datasets)
+    assert found.to_pylist() == [0, 1, 2, 3, 5, 6]
+    assert [vector[0] for vector in vectors.to_pylist()] == [206, 2, 104, 0, 103, 206]
 
 
 def test_nothing_is_found_where_nothing_is(objects: Objects) -> None:
     create_dataset(objects, "x.lance", _SCHEMA.empty_table())
     empty = lance.dataset(objects.at("x.lance"))
     for asked in (["a"], []):
-        found, vectors = VectorIndex(empty).take(pa.array(asked, pa.string()))
+        found, vectors = _taken(pa.array(asked, pa.string()), empty)
         assert (len(found), len(vectors)) == (0, 0)
     lance.write_dataset(_rows(0, 2), empty.uri, mode="append")
-    found, vectors = VectorIndex(lance.dataset(empty.uri)).take(pa.array(["a"]))
+    found, vectors = _taken(pa.array(["a"]), lance.dataset(empty.uri))
     assert (len(found), len(vectors)) == (0, 0)
 
 

@@ -13,7 +13,7 @@ from pipeline.cache import VectorCache
 from pipeline.engine import InlineEngine
 from pipeline.errors import VecmillError
 from pipeline.objects import Objects
-from pipeline.stages.assemble import FRAGMENTS, FragmentWriter, assemble
+from pipeline.stages.assemble import FRAGMENTS, FragmentWriter, Part, assemble
 from pipeline.stages.embed import embed
 from pipeline.staging import Staging
 from tests.pipeline.stages.steps import assembled, listing, planned
@@ -98,13 +98,16 @@ def test_a_writer_pickles_as_data_also_after_it_has_worked(tmp_path: Path, store
     context, _ = assembled(job_for(folder, store))
     generation = context.staging.read_json(FRAGMENTS)["generation"]
     uri = Objects(store).at(f"tables/docs/{generation}.lance")
-    writer = FragmentWriter(context.job, uri, None)
-    [shard] = context.staging.shards("chunks")
-    first = writer(shard)
+    cached = VectorCache(Objects(store), LOCAL).open()
+    assert cached is not None
+    writer = FragmentWriter(context.job, uri, ((cached.uri, cached.version),))
+    places = pa.table({"source": pa.array([0], pa.uint8()), "address": pa.array([0], pa.uint64())})
+    part = Part(["chunks/000000"], [places])
+    first = writer(part)
     size = len(pickle.dumps(writer))
-    copied = pickle.loads(pickle.dumps(writer))
+    copied, same = pickle.loads(pickle.dumps((writer, part)))
     assert copied == writer
-    assert (len(first[0]), first[1], copied(shard)[1]) == (1, 1, 1)
+    assert (len(first.fragments), first.rows, copied(same).rows) == (1, 1, 1)
     assert size < 2000
 
 
@@ -112,12 +115,13 @@ class Recorded(InlineEngine):
     """Works like its parent, and remembers what it was given."""
 
     def __init__(self) -> None:
-        self.shards: list[str] = []
+        self.shards: list[list[str]] = []
 
     def map(self, step, items: Iterable):  # type: ignore[no-untyped-def, type-arg]
         """Apply a step to each item."""
-        self.shards = list(items)
-        return super().map(step, self.shards)
+        for item in items:
+            self.shards.append(item.shards)
+            yield step(item)
 
 
 def test_a_shard_whose_every_text_was_rejected_writes_no_fragment(tmp_path: Path, store: str) -> None:
@@ -128,7 +132,7 @@ def test_a_shard_whose_every_text_was_rejected_writes_no_fragment(tmp_path: Path
     context.staging.write_json("dead-letters/embed", [{"text_hash": row["text_hash"]}])
     engine = Recorded()
     assert assemble(context, engine) == 0
-    assert engine.shards == ["chunks/000000"]
+    assert engine.shards == [["chunks/000000"]]
     assert context.staging.read_json(FRAGMENTS)["fragments"] == []
 
 

@@ -18,7 +18,7 @@ from pipeline.spool import Spool
 from pipeline.stages.context import Context
 from pipeline.stages.embed import embed_sentences
 from pipeline.stages.plan import SENTENCE_TEXTS, plan_sentences
-from pipeline.stages.recall import Recall
+from pipeline.stages.recall import recalling
 from pipeline.stages.sentences import SENTENCES, sentences
 from pipeline.stages.split import CHUNKS, split
 from pipeline.staging import read_shards
@@ -175,16 +175,17 @@ def test_recalled_vectors_are_those_of_the_texts_and_zero_where_nothing_holds_th
     folder: Path, store: str
 ) -> None:
     context, _, made = _first_plan(job_for(folder, store, splitter=SPEC))
-    assert not Recall(context)(["The sea is wide."]).any()
+    with recalling(context) as recall:
+        assert not recall(["The sea is wide."]).any()
     embed_sentences(context, made, InlineEngine())
-    recall = Recall(context)
-    found = recall(["The sea is wide.", "Nobody wrote this.", "海は広い。", "The sea is wide."])
-    assert found.shape == (4, LOCAL.dimensions)
-    assert np.linalg.norm(found, axis=1).tolist() == pytest.approx([1, 0, 1, 1], abs=1e-5)
-    assert found[0] == pytest.approx(found[3])
-    recall.load(["海は広い。", "Nobody wrote this."])
-    assert recall(["海は広い。"])[0] == pytest.approx(found[2])
-    assert recall(["The sea is wide."])[0] == pytest.approx(found[0])
+    with recalling(context) as recall:
+        found = recall(["The sea is wide.", "Nobody wrote this.", "海は広い。", "The sea is wide."])
+        assert found.shape == (4, LOCAL.dimensions)
+        assert np.linalg.norm(found, axis=1).tolist() == pytest.approx([1, 0, 1, 1], abs=1e-5)
+        assert found[0] == pytest.approx(found[3])
+        recall.load(["海は広い。", "Nobody wrote this."])
+        assert recall(["海は広い。"])[0] == pytest.approx(found[2])
+        assert recall(["The sea is wide."])[0] == pytest.approx(found[0])
 
 
 def test_vectors_that_the_cache_has_lost_are_recalled_from_the_table(folder: Path, store: str) -> None:
@@ -192,8 +193,11 @@ def test_vectors_that_the_cache_has_lost_are_recalled_from_the_table(folder: Pat
     run(job_for(write_pages(folder.parent / "alone", alone), store, splitter=SPEC))
     for path in Objects(store).paths("cache"):
         Objects(store).delete(path)
-    context, _ = compared(job_for(folder, store, splitter=SPEC))
-    assert Recall(context)([alone["alone.md"]]).any()
+    write_pages(folder.parent / "alone", {"alone.md": f"{alone['alone.md']}\n"})
+    context, _, made = _first_plan(job_for(folder.parent / "alone", store, splitter=SPEC))
+    assert not made.texts
+    with recalling(context) as recall:
+        assert recall([alone["alone.md"]]).any()
 
 
 def test_the_stage_cuts_as_the_splitter_does_in_memory(folder: Path, store: str) -> None:
@@ -204,11 +208,12 @@ def test_the_stage_cuts_as_the_splitter_does_in_memory(folder: Path, store: str)
     split(context, found)
     staged = {(row["doc_id"], row["start"], row["end"]) for row in _staged(context, CHUNKS)}
     counter = counter_for(LOCAL)
-    splitter = SemanticSplitter(SPEC, counter, Recall(context))
-    expected = {
-        (name, chunk.start, chunk.end)
-        for name, text in {**PAGES, **long}.items()
-        for chunk in splitter.split(text)
-    }
+    with recalling(context) as recall:
+        splitter = SemanticSplitter(SPEC, counter, recall)
+        expected = {
+            (name, chunk.start, chunk.end)
+            for name, text in {**PAGES, **long}.items()
+            for chunk in splitter.split(text)
+        }
     assert staged == expected
     assert len(staged) < sum(len(sentences_of(text, SPEC, counter)) for text in long.values())
