@@ -27,9 +27,9 @@ def open_ray(address: str | None, workers: int | None) -> Iterator[Engine]:
         _start(address, workers)
     try:
         _restore(handler)  # ray.init puts its own in place
-        cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+        has = ray.cluster_resources()  # type: ignore[no-untyped-call]
         # A worker beyond the cluster's cores would wait for one, and its requests with it.
-        yield RayEngine(max(1, min(workers or _MOST_WORKERS, cores)))
+        yield RayEngine(max(1, min(workers or _MOST_WORKERS, int(has.get("CPU", 1)))), int(has.get("GPU", 0)))
     finally:
         if started:
             ray.shutdown()

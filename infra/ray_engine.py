@@ -20,6 +20,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from infra.ray_quota import ClusterQuota
 from pipeline.engine import limiter_of
 from pipeline.errors import ProviderRefused
+from pipeline.local_models import NEEDS
 from pipeline.model import WAITING, Job, Outcome, Request
 from pipeline.quota.machine import quota_name
 from pipeline.worker import MOST_IN_FLIGHT, Worker
@@ -63,17 +64,20 @@ _RemoteActor: Any = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=0)(
 class RayEngine:
     """Fans requests out over actors, and writing out over tasks."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, gpus: int = 0) -> None:
         self._workers = workers
+        self._gpus = gpus  # of the cluster: a model on one has it to itself
         self._unanswered: Mapping[int, int] = {}
 
     def embed(self, job: Job, requests: Iterable[Request]) -> Iterator[Outcome]:
         """Send every request, a bounded number at a time over all workers; outcomes come as they finish."""
+        on_gpus = bool(self._gpus) and job.space.provider in NEEDS
+        workers = min(self._workers, self._gpus) if on_gpus else self._workers
         if not job.space.remote:  # a worker has a core; the next request waits beside it
-            endpoint = replace(job.endpoint, threads=1, max_in_flight=2 * self._workers)
+            endpoint = replace(job.endpoint, threads=1, max_in_flight=2 * workers)
             job = replace(job, endpoint=endpoint)
-        most = job.endpoint.max_in_flight or MOST_IN_FLIGHT * self._workers
-        fleet = _Fleet(job, self._workers, -(-most // self._workers))
+        most = job.endpoint.max_in_flight or MOST_IN_FLIGHT * workers
+        fleet = _Fleet(job, workers, -(-most // workers), num_gpus=int(on_gpus))
         try:
             yield from fleet.run(iter(requests), most)
         finally:
@@ -100,9 +104,11 @@ def _apply(step: Callable[[T], R], item: T) -> R:
 class _Fleet:
     """The actors of a run, what each is doing, and what has to be done again."""
 
-    def __init__(self, job: Job, workers: int, most: int) -> None:
+    def __init__(self, job: Job, workers: int, most: int, num_gpus: int) -> None:
         self._job = job
-        self._actors = [_RemoteActor.remote(pickle.dumps(job), most) for _ in range(workers)]
+        # Ray hides GPUs from who asks for none.
+        actor = _RemoteActor.options(num_gpus=num_gpus)
+        self._actors = [actor.remote(pickle.dumps(job), most) for _ in range(workers)]
         self._load = dict.fromkeys(range(workers), 0)
         self._rested = dict.fromkeys(range(workers), 0.0)  # monotonic seconds from which it works again
         self._deaths = dict.fromkeys(range(workers), 0)
