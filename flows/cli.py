@@ -15,6 +15,7 @@ from flows import (
     maintain,
     read_commands,
     render,
+    rerun_command,
 )
 from flows.options import Common, Cut, Rows, Run, spread
 from flows.render_progress import Bars
@@ -34,6 +35,7 @@ export_commands.register(app)
 dead_letters.register(app)
 maintain.register(app)
 backfill_command.register(app)
+rerun_command.register(app)
 
 _Source = Annotated[str, typer.Argument(help="A pipeline of vecmill.toml, or a folder, a file or a glob.")]
 

@@ -87,7 +87,7 @@ def replay(
     reports = []
     with Bars.of(common) as bars:
         for record, letters in _by_job(store, [letter for letter in chosen if letter.doc_id]):
-            job = job_again(record, config, api_key_env, base_url)
+            job = job_again(record, config, {"api_key_env": api_key_env, "base_url": base_url})
             only = tuple(sorted({letter.doc_id for letter in letters}))
             # They have failed before, and may again: what goes through is published.
             job = replace(job, only=only, budget=replace(job.budget, failures=1.0))

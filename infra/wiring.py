@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra.backfill_form import BackfillConfig
 from infra.config import Config, PipelineConfig
 from infra.embedding_form import DEFAULT_SPACE, EmbeddingConfig
+from infra.rerun_form import RerunConfig
 from infra.settings import quota_folder, read_environment, read_secret
 from infra.splitter_form import SplitterConfig
 from pipeline import ids
@@ -17,6 +18,7 @@ from pipeline.embedding import limits
 from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
+from pipeline.ledger import Ledger
 from pipeline.local_models import identified
 from pipeline.model import Budget, Endpoint, Gate, Job, Price, SourceSpec, Space
 from pipeline.objects import Objects, resolved
@@ -25,6 +27,9 @@ from pipeline.quota.machine import MachineQuota, quota_name
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log
 from pipeline.store.versions import generation_beside
+
+if TYPE_CHECKING:
+    from pipeline.rerun import Rerun
 
 # From this many texts on, the embedded model on many cores repays the seconds that Ray takes to start.
 _LARGE = 200_000
@@ -97,22 +102,51 @@ def _cut(form: SplitterConfig, space: Space) -> SplitterSpec:
     return replace(spec, max_tokens=longest) if open_bound and longest < spec.max_tokens else spec
 
 
-def job_again(record: Mapping[str, Any], config: Config, key: str | None, url: str | None) -> Job:
+def make_rerun(form: RerunConfig, config: Config) -> "Rerun":
+    """What a rerun does; what its form leaves open is as in the run that it repeats."""
+    from pipeline.rerun import planned  # Lance takes long to import
+
+    objects = Objects(config.store.uri)
+    run = Ledger(objects).run(form.run_id)
+    if run.get("job") is None:
+        raise InputError(f"run {form.run_id} is a {run['kind']}, which has no documents to do again")
+    access = {} if form.embedding is None else form.embedding.model_dump(exclude_unset=True)
+    named = form.embedding.space() if form.embedding else None
+    job = job_again(run["job"], config, access, identified(named) if named else None)
+    if form.splitter:
+        job = replace(job, splitter=_cut(form.splitter, job.space))
+    allowed = form.budget.model_dump(exclude_unset=True) if form.budget else {}
+    if form.time_limit:
+        allowed["seconds"] = form.time_limit
+    job = replace(
+        job,
+        budget=replace(job.budget, **allowed),
+        table=form.table or job.table,
+        priority=form.priority,
+        price=Price(access["price"], "given with the run") if access.get("price") else job.price,
+    )
+    return planned(objects, run, job, form.scope)
+
+
+def job_again(
+    record: Mapping[str, Any], config: Config, access: Mapping[str, Any], space: Space | None = None
+) -> Job:
     """The job of a recorded run, once more: its endpoint as vecmill.toml has it now, if it had a pipeline.
 
-    `key` names the variable that holds the key, and `url` the endpoint, where they are other ones now.
+    `access` is how the endpoint is reached where that is other now, and `space` another space.
     """
     job = Job.of(record)
     declared = config.pipelines.get(job.pipeline or "")
     form = declared.embedding.model_dump() if declared else {**asdict(job.endpoint), "api_key": None}
-    given = {"api_key_env": key, "base_url": url}
     known = {name: value for name, value in form.items() if name in EmbeddingConfig.model_fields}
-    access = EmbeddingConfig(**{**known, **{name: value for name, value in given.items() if value}})
+    given = {name: value for name, value in access.items() if value is not None}
+    reached = EmbeddingConfig(**{**known, **given})
     return replace(
         job,
         run_id=ids.new_run_id(),
         store=resolved(config.store.uri),
-        endpoint=make_endpoint(access, job.space),
+        space=space or job.space,
+        endpoint=make_endpoint(reached, space or job.space),
     )
 
 

@@ -18,6 +18,9 @@ OF_A_RUN = {
     "--delete-missing", "--keep-missing", "--lane", "--deadline", "--enqueued-tokens",
     "--pooling", "--matryoshka",
 }  # fmt: skip
+OF_SENDING = OF_A_RUN - {"--table", "--text", "--id", "--glob", "--delete-missing", "--keep-missing"} | {
+    "--batch-inputs"
+}
 OF_A_CUT = {
     "--splitter", "--max-tokens", "--overlap-tokens", "--max-characters", "--overlap-characters",
     "--separator", "--regex", "--keep-separator", "--langchain", "--prefix-headings", "--no-prefix-headings",
@@ -51,6 +54,8 @@ COMMANDS = {
         "--at",
     },
     "rollback": set[str](),
+    "backfill": OF_SENDING | OF_A_CUT | {"--where", "--part", "--plan", "--switch", "--drop"},
+    "rerun": OF_SENDING | OF_A_CUT | {"--scope", "--table"},
     "dead-letters": {"--run", "--table", "--stage", "--reason"},
     "maintain": {"--keep-versions", "--keep-days", "--dry-run"},
     "demo": set[str](),
