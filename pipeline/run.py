@@ -266,7 +266,7 @@ def _prepare(context: Context, planned: Plan, engine: _Engine, runner: Runner, s
                 return None
     with spent.on("assemble"):
         rows = runner(assemble, context, opened)
-        runner(validate, context)
+        runner(validate, context, opened)
     if context.job.gate != Gate():
         with spent.on("publish"):
             runner(gate, context, opened)

@@ -13,6 +13,7 @@ import lance
 import numpy as np
 import orjson
 import pyarrow as pa
+from lance.file import LanceFileReader
 from lance.fragment import write_fragments
 
 from pipeline import schema
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 FRAGMENTS = "fragments"
 
 _ROWS = 128 * 1024  # of a fragment, roughly: large enough that compaction leaves it alone
+_BATCH = 4096  # rows of a fragment that are read at once
 _MEMORY = "300MB"  # for sets; what is larger goes to disk
 
 _STAGED = "create temp table staged (text_hash varchar, place bigint)"
@@ -148,6 +150,15 @@ def _cut(batches: pa.RecordBatchReader, sizes: Sequence[int]) -> Iterator[pa.Tab
             left = pa.concat_tables([left, pa.Table.from_batches([batches.read_next_batch()])])
         yield left.slice(0, size).combine_chunks()
         left = left.slice(size)
+
+
+def read_fragment(
+    store: Objects, uri: str, fragment: str, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a generation's staged fragment, given as JSON, batch by batch."""
+    for file in orjson.loads(fragment)["files"]:
+        reader = LanceFileReader(f"{uri}/data/{file['path']}", store.options, [*columns])
+        yield from reader.read_all(batch_size=_BATCH, batch_readahead=2).to_batches()
 
 
 @dataclass(frozen=True)

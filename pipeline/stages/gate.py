@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Iterator
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from lance.file import LanceFileReader
 
 from pipeline import ids, schema
 from pipeline.cache import VectorCache
@@ -18,7 +16,7 @@ from pipeline.errors import GateFailed, Rejected
 from pipeline.model import Amount, Canary, Outcome
 from pipeline.objects import store_errors
 from pipeline.ports import Engine, Vectors
-from pipeline.stages.assemble import FRAGMENTS
+from pipeline.stages.assemble import FRAGMENTS, read_fragment
 from pipeline.stages.context import Context
 from pipeline.stages.embed import send
 from pipeline.stages.split import CHUNKS
@@ -178,14 +176,13 @@ async def _embedded(context: Context, texts: list[str]) -> Vectors:
 
 
 def _staged(context: Context, columns: list[str]) -> Iterator[pa.Table]:
-    """The staged rows, a file at a time."""
+    """The staged rows, some thousand at a time."""
     staged = context.staging.read_json(FRAGMENTS)
     uri = generation_uri(context.store, context.job.table, staged["generation"])
-    for text in staged["fragments"]:
-        for file in orjson.loads(text)["files"]:
-            with store_errors(uri):
-                place, options = f"{uri}/data/{file['path']}", context.store.options
-                yield LanceFileReader(place, options, columns).read_all().to_table()
+    with store_errors(uri):
+        for fragment in staged["fragments"]:
+            for rows in read_fragment(context.store, uri, fragment, columns):
+                yield pa.Table.from_batches([rows])
 
 
 def _matrix(rows: pa.Table) -> Vectors:

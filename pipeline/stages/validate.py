@@ -1,21 +1,24 @@
-"""validate: the gate between what is staged and what readers see. It reads what was written."""
+"""validate: the last look between what is staged and what readers see. It reads what was written."""
+
+from dataclasses import dataclass
 
 import numpy as np
-import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-from lance.file import LanceFileReader
 
+from pipeline.datasets import set_operations
 from pipeline.errors import VecmillError
-from pipeline.objects import store_errors
-from pipeline.stages.assemble import FRAGMENTS
+from pipeline.objects import Objects, store_errors
+from pipeline.ports import Engine
+from pipeline.stages.assemble import FRAGMENTS, read_fragment
 from pipeline.stages.context import Context
 from pipeline.store.table import generation_uri
 
 _NORM_TOLERANCE = 1e-3
+_MEMORY = "300MB"  # for sets; what is larger goes to disk
+_COUNTS = "select count(*), count(distinct chunk_id) from ids"
 
 
-def validate(context: Context) -> None:
+def validate(context: Context, engine: Engine) -> None:
     """Check the staged fragments; raises VecmillError, naming the check, before anything is visible.
 
     Checked are the number of rows against the staged chunks, chunk ids against each other, and each
@@ -23,20 +26,36 @@ def validate(context: Context) -> None:
     """
     staged = context.staging.read_json(FRAGMENTS)
     uri = generation_uri(context.store, context.job.table, staged["generation"])
-    ids: list[pa.ChunkedArray] = []
-    for text in staged["fragments"]:
-        for file in orjson.loads(text)["files"]:
-            with store_errors(uri):
-                place, columns = f"{uri}/data/{file['path']}", ["chunk_id", "vector"]
-                reader = LanceFileReader(place, context.store.options, columns)
-                rows = reader.read_all().to_table()
-            _check_vectors(rows["vector"], context.job.space.dimensions)
-            ids.append(rows["chunk_id"])
-    chunk_ids = pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())
-    if len(chunk_ids) != _expected(context):
-        raise _failed(f"{len(chunk_ids)} rows are staged for {_expected(context)} chunks")
-    if pc.count_distinct(chunk_ids).as_py() != len(chunk_ids):
+    step = FragmentCheck(context.job.store, uri, context.job.space.dimensions)
+    with set_operations() as db:
+        db.execute(f"set memory_limit = '{_MEMORY}'; create temp table ids (chunk_id varchar)")
+        for ids in engine.map(step, staged["fragments"]):
+            db.from_arrow(pa.table({"chunk_id": ids})).insert_into("ids")
+        [(rows, distinct)] = db.execute(_COUNTS).fetchall()
+    if rows != _expected(context):
+        raise _failed(f"{rows} rows are staged for {_expected(context)} chunks")
+    if distinct != rows:
         raise _failed("two staged chunks have the same id")
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentCheck:
+    """Checks the vectors of a staged fragment."""
+
+    store: str
+    uri: str  # of the generation
+    dimensions: int
+
+    def __call__(self, fragment: str) -> pa.ChunkedArray:
+        """Read a fragment, given as JSON; gives its chunk ids. Raises VecmillError."""
+        ids, wrong = list[pa.Array](), 0
+        with store_errors(self.uri):
+            for rows in read_fragment(Objects(self.store), self.uri, fragment, ["chunk_id", "vector"]):
+                wrong += _not_of_length_one(rows["vector"], self.dimensions)
+                ids.append(rows["chunk_id"])
+        if wrong:
+            raise _failed(f"{wrong} vectors are not of length 1")
+        return pa.chunked_array(ids, pa.string())
 
 
 def _expected(context: Context) -> int:
@@ -44,14 +63,13 @@ def _expected(context: Context) -> int:
     return chunks - len(context.staging.dead_hashes())
 
 
-def _check_vectors(vectors: pa.ChunkedArray, dimensions: int) -> None:
+def _not_of_length_one(vectors: pa.Array, dimensions: int) -> int:
     if vectors.null_count or vectors.type.list_size != dimensions:
         raise _failed(f"not every chunk has a vector of {dimensions} dimensions")
-    flat = vectors.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    norms = np.linalg.norm(flat.reshape(-1, dimensions).astype(np.float64), axis=1)
-    wrong = int((~(np.abs(norms - 1) <= _NORM_TOLERANCE)).sum())
-    if wrong:
-        raise _failed(f"{wrong} vectors are not of length 1")
+    matrix = vectors.flatten().to_numpy(zero_copy_only=False).reshape(-1, dimensions)
+    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is of no length near 1
+        norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    return int((~(np.abs(norms - 1) <= _NORM_TOLERANCE)).sum())
 
 
 def _failed(what: str) -> VecmillError:

@@ -11,6 +11,7 @@ import pytest
 from lance.fragment import write_fragments
 
 from pipeline import schema
+from pipeline.engine import InlineEngine
 from pipeline.errors import StoreRefused, VecmillError
 from pipeline.stages.assemble import FRAGMENTS
 from pipeline.stages.context import Context
@@ -73,7 +74,7 @@ def _at(row: int, value: float) -> Callable[[Vectors], Vectors]:
 
 
 def test_what_was_assembled_passes(context: Context) -> None:
-    validate(context)
+    validate(context, InlineEngine())
 
 
 @pytest.mark.parametrize(
@@ -92,25 +93,25 @@ def test_vectors_that_are_not_of_length_one_are_counted_and_refused(
 ) -> None:
     _rewrite(context, _with_vectors(change))
     with pytest.raises(VecmillError, match=f"{wrong} vectors are not of length 1; readers still see"):
-        validate(context)
+        validate(context, InlineEngine())
 
 
 def test_lengths_off_by_rounding_only_pass(context: Context) -> None:
     _rewrite(context, _with_vectors(lambda vectors: vectors * 1.0005))
-    validate(context)
+    validate(context, InlineEngine())
 
 
 @pytest.mark.parametrize("keep", [[0, 1, 2], [0, 1, 2, 3, 0]])
 def test_a_wrong_number_of_rows_is_refused(context: Context, keep: list[int]) -> None:
     _rewrite(context, lambda rows: rows.take(keep))
     with pytest.raises(VecmillError, match=f"{len(keep)} rows are staged for 4 chunks"):
-        validate(context)
+        validate(context, InlineEngine())
 
 
 def test_two_chunks_of_one_id_are_refused(context: Context) -> None:
     _rewrite(context, lambda rows: rows.take([0, 1, 2, 2]))
     with pytest.raises(VecmillError, match="two staged chunks have the same id"):
-        validate(context)
+        validate(context, InlineEngine())
 
 
 def test_a_chunk_without_a_vector_is_refused(context: Context) -> None:
@@ -121,7 +122,7 @@ def test_a_chunk_without_a_vector_is_refused(context: Context) -> None:
 
     _rewrite(context, lost, nullable=True)
     with pytest.raises(VecmillError, match="not every chunk has a vector of 64 dimensions"):
-        validate(context)
+        validate(context, InlineEngine())
 
 
 def test_vectors_of_another_length_are_refused(context: Context) -> None:
@@ -132,15 +133,15 @@ def test_vectors_of_another_length_are_refused(context: Context) -> None:
 
     _rewrite(context, _with_vectors(halved), nullable=True)
     with pytest.raises(VecmillError, match="not every chunk has a vector of 64 dimensions"):
-        validate(context)
+        validate(context, InlineEngine())
 
 
 def test_fragments_counted_less_the_chunks_of_rejected_texts_pass(context: Context) -> None:
     _rewrite(context, lambda rows: rows.slice(1))
     context.staging.write_json("dead-letters/embed", [{"text_hash": "rejected"}])
-    validate(context)
+    validate(context, InlineEngine())
     context.staging.write_json("dead-letters/split", [{"text_hash": ""}])  # a document, not a chunk
-    validate(context)
+    validate(context, InlineEngine())
 
 
 def test_a_staged_file_that_is_gone_is_a_fault_of_the_store(context: Context) -> None:
@@ -148,4 +149,4 @@ def test_a_staged_file_that_is_gone_is_a_fault_of_the_store(context: Context) ->
     for path in Path(uri, "data").iterdir():
         path.unlink()
     with pytest.raises(StoreRefused):
-        validate(context)
+        validate(context, InlineEngine())
