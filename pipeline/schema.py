@@ -26,6 +26,13 @@ CHANGES = pa.schema([*MANIFEST, pa.field("known_hash", pa.string()), pa.field("k
 
 DOCUMENT_IDS = pa.schema([pa.field("doc_id", pa.string(), nullable=False)])
 
+ADDRESSES = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("address", pa.uint64(), nullable=False),  # Lance's, of a row
+    ]
+)
+
 _CHUNK = [
     pa.field("chunk_id", pa.string(), nullable=False),
     pa.field("doc_id", pa.string(), nullable=False),

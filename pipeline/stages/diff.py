@@ -36,6 +36,10 @@ _NAMED = "m.doc_id in (select doc_id from named)"
 _ALL = "true"
 _WHOLE = Window("", 2**62)
 
+_ADDRESSES = "select doc_id, _rowaddr as address from keys semi join replaceable using (doc_id)"
+ADDRESSES = "addresses"
+"""Where the rows of documents lie that the run may replace, in the version that it was compared with."""
+
 _MISSING = "select doc_id, uri from ledger anti join manifest using (doc_id) order by doc_id"
 
 
@@ -63,6 +67,7 @@ def diff(context: Context) -> DocumentCounts:
     found = _compared(context)
     context.staging.write_table("changes", found.changes)
     context.staging.write_table("gone", found.gone)
+    context.staging.write_table(ADDRESSES, _addresses(context, found))
     new = found.changes["known_hash"].null_count
     known = len(found.changes) - new
     return DocumentCounts(
@@ -74,11 +79,16 @@ def diff(context: Context) -> DocumentCounts:
     )
 
 
-def still_right(context: Context, live: Entry) -> bool:
-    """Whether the run would find the same changes to make, now that another version is live."""
-    again, staged = _compared(replace(context, live=live)), context.staging
+def still_right(context: Context, live: Entry) -> pa.Table | None:
+    """Where the rows lie that the run may replace, now that another version is live.
+
+    None where it would not find the same changes to make any more.
+    """
+    on_top, staged = replace(context, live=live), context.staging
+    again = _compared(on_top)
     found = ((again.changes, "changes"), (again.gone, "gone"))
-    return all(rows.equals(staged.read_table(name)) for rows, name in found)
+    same = all(rows.equals(staged.read_table(name)) for rows, name in found)
+    return _addresses(on_top, again) if same else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,18 @@ def _compared(context: Context) -> _Compared:
     source = source_of(context)
     gone = list(_gone(context, source, missing, _moved_from(changes, source)))
     return _Compared(changes, pa.table({"doc_id": gone}, schema=schema.DOCUMENT_IDS), held)
+
+
+def _addresses(context: Context, found: _Compared) -> pa.Table:
+    known = found.changes.filter(found.changes["known_hash"].is_valid())
+    replaceable = pa.concat_tables([known.select(["doc_id"]), found.gone])
+    if context.live is None or not len(replaceable):
+        return schema.ADDRESSES.empty_table()
+    dataset = open_version(context.store, context.job.table, context.live)
+    with store_errors(context.job.store), set_operations() as db:
+        db.register("replaceable", replaceable)
+        db.register("keys", dataset.scanner(columns=["doc_id"], with_row_address=True).to_reader())
+        return db.sql(_ADDRESSES).to_arrow_table().cast(schema.ADDRESSES)
 
 
 def _ledger_rows(context: Context) -> Any:

@@ -1,17 +1,20 @@
 """publish: one Lance commit and one entry of the publish log make a run's result the live version."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.datasets import set_operations
 from pipeline.errors import StoreRefused
 from pipeline.model import ChunkCounts, DocumentCounts
 from pipeline.stages.assemble import FRAGMENTS
 from pipeline.stages.context import Context
-from pipeline.stages.diff import still_right
+from pipeline.stages.diff import ADDRESSES, still_right
 from pipeline.stages.split import CHUNKS
 from pipeline.staging import read_shards, replaced_documents
 from pipeline.store.log import Entry
@@ -19,6 +22,8 @@ from pipeline.store.table import Change, Committed, commit, generation_uri, tag_
 
 # Each failed try means that another run has committed meanwhile.
 _TRIES = 100
+
+_KEPT = "select count(*) from staged semi join replaced using (chunk_id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +43,23 @@ def publish(context: Context, documents: DocumentCounts) -> Published | None:
     """
     staged = context.staging.read_json(FRAGMENTS)
     uri = generation_uri(context.store, context.job.table, staged["generation"])
-    change = Change(
-        staged["fragments"],
-        replaced_documents(context.staging)["doc_id"].combine_chunks(),
-        _properties(context, documents),
-    )
-    base = context.live
+    properties = _properties(context, documents)
+    base, held = context.live, context.staging.read_table(ADDRESSES)
     for _ in range(_TRIES):
         live = context.log.last()
         mine = _already_published(context)
         if mine:
             return Published(mine.version, ChunkCounts(**mine.counts["chunks"]))
         if live is not None and live != base:
-            if live.generation != staged["generation"] or not still_right(context, live):
+            again = still_right(context, live) if live.generation == staged["generation"] else None
+            if again is None:
                 return None
-            base = live
+            base, held = live, again
+        change = Change(staged["fragments"], _replaced(context, held), properties)
         committed = commit(uri, context.store.options, live, change)
         if committed is None:
             continue
-        entry = _entry(context, staged["generation"], live, committed, documents)
+        entry = _entry(context, staged, live, committed, documents)
         if context.log.append(entry):
             tag_live(context.store, context.log)
             return Published(entry.version, ChunkCounts(**entry.counts["chunks"]))
@@ -77,31 +80,49 @@ def _already_published(context: Context) -> Entry | None:
     return next((entry for entry in entries if entry.run_id == context.job.run_id), None)
 
 
+def _replaced(context: Context, held: pa.Table) -> pa.Array:
+    """The addresses of the rows that the run's documents have now."""
+    documents = replaced_documents(context.staging)["doc_id"].combine_chunks()
+    return held.filter(pc.is_in(held["doc_id"], value_set=documents))["address"].combine_chunks()
+
+
 def _entry(
-    context: Context, generation: str, live: Entry | None, committed: Committed, documents: DocumentCounts
+    context: Context,
+    staged: Mapping[str, Any],
+    live: Entry | None,
+    committed: Committed,
+    documents: DocumentCounts,
 ) -> Entry:
-    job = context.job
+    job, chunks = context.job, _chunks(context, staged["rows"], committed.replaced)
     return Entry(
         version=live.version + 1 if live else 1,
         kind="ingest" if context.log.generation is None else "backfill",
-        generation=generation,
+        generation=staged["generation"],
         lance_version=committed.lance_version,
         run_id=job.run_id,
         published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         chunks=committed.rows,
         space=asdict(job.space),
         splitter=asdict(job.splitter),
-        counts={"documents": asdict(documents), "chunks": asdict(_chunks(context, committed.replaced))},
+        counts={"documents": asdict(documents), "chunks": asdict(chunks)},
     )
 
 
-def _chunks(context: Context, replaced: pa.Array) -> ChunkCounts:
+def _chunks(context: Context, rows: int, replaced: pa.Array) -> ChunkCounts:
     """Count by chunk ids: a chunk whose document changed around it is unchanged, though its row is new."""
-    dead = context.staging.dead_hashes()
-    inserted = unchanged = 0
-    for shard in read_shards(context.staging, CHUNKS):
-        alive = shard.filter(pc.invert(pc.is_in(shard["text_hash"], value_set=dead)))
-        kept = pc.sum(pc.is_in(alive["chunk_id"], value_set=replaced)).as_py() or 0
-        unchanged += kept
-        inserted += len(alive) - kept
-    return ChunkCounts(inserted, unchanged, len(replaced) - unchanged, context.staging.dead_chunks())
+    unchanged = _kept(context, replaced) if len(replaced) else 0
+    dead = context.staging.dead_chunks()
+    return ChunkCounts(rows - unchanged, unchanged, len(replaced) - unchanged, dead)
+
+
+def _kept(context: Context, replaced: pa.Array) -> int:
+    """How many chunks are staged whose ids were there before."""
+    dead, columns = context.staging.dead_hashes(), ["chunk_id", "text_hash"]
+    with set_operations() as db:
+        db.register("replaced", pa.table({"chunk_id": replaced}))
+        db.execute("create temp table staged (chunk_id varchar)")
+        for shard in read_shards(context.staging, CHUNKS, columns):
+            alive = shard.filter(pc.invert(pc.is_in(shard["text_hash"], value_set=dead)))
+            db.from_arrow(alive.select(["chunk_id"])).insert_into("staged")
+        [(count,)] = db.execute(_KEPT).fetchall()
+    return int(count)

@@ -72,10 +72,10 @@ def ensure_generation(
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a publish does to a version: the rows of some documents are replaced."""
+    """What a publish does to a version: some rows go, and others come."""
 
     fragments: Sequence[str]  # staged Lance fragments as JSON
-    documents: pa.Array  # ids of the documents whose present rows go
+    rows: pa.Array  # the addresses, in that version, of rows that go: uint64
     properties: Mapping[str, str]  # of the run, kept with the Lance transaction
 
 
@@ -120,8 +120,8 @@ def tag_live(objects: Objects, log: Log) -> None:
 
 
 def _committed(uri: str, options: Options, base: lance.LanceDataset, change: Change) -> Committed | None:
-    doomed = _rows_of(base, change.documents)
-    updated, removed = _without(base, doomed)
+    replaced = _chunk_ids(base, change.rows)
+    updated, removed = _without(base, change.rows)
     fragments = [lance.FragmentMetadata.from_json(text) for text in change.fragments]
     operation = lance.LanceOperation.Update(
         removed_fragment_ids=removed,
@@ -133,7 +133,7 @@ def _committed(uri: str, options: Options, base: lance.LanceDataset, change: Cha
     after = lance.LanceDataset.commit(uri, transaction, storage_options=options)
     if after.version != base.version + 1:
         return None
-    return Committed(after.version, after.count_rows(), doomed["chunk_id"].combine_chunks())
+    return Committed(after.version, after.count_rows(), replaced)
 
 
 def same_rows(uri: str, options: Options, version: int) -> lance.LanceDataset | None:
@@ -153,21 +153,23 @@ def _opened(uri: str, options: Options, version: int | None = None) -> lance.Lan
     return dataset
 
 
-def _rows_of(dataset: lance.LanceDataset, documents: pa.Array) -> pa.Table:
-    rows = dataset.to_table(columns=["doc_id", "chunk_id"], with_row_address=True)
-    return rows.filter(pc.is_in(rows["doc_id"], value_set=documents))
+def _chunk_ids(dataset: lance.LanceDataset, addresses: pa.Array) -> pa.Array:
+    if not len(addresses):
+        return pa.array([], pa.string())
+    return dataset._take_rows(addresses.to_pylist(), columns=["chunk_id"])["chunk_id"].combine_chunks()
 
 
-def _without(dataset: lance.LanceDataset, doomed: pa.Table) -> tuple[list[Any], list[int]]:
+def _without(dataset: lance.LanceDataset, addresses: pa.Array) -> tuple[list[Any], list[int]]:
     """Mark rows deleted: gives the fragments that keep some rows, and the ids of those that keep none."""
     updated, removed = [], []
-    addresses = doomed["_rowaddr"]
     fragments = pc.shift_right(addresses, pa.scalar(32, pa.uint64()))
     for fragment_id in pc.unique(fragments).to_pylist():
         mine = addresses.filter(pc.equal(fragments, pa.scalar(fragment_id, pa.uint64())))
-        listed = ",".join(map(str, mine.to_pylist()))
         fragment = dataset.get_fragment(fragment_id)
-        left = fragment.delete(f"_rowaddr IN ({listed})") if fragment else None
+        left = None
+        if fragment is not None and len(mine) < fragment.count_rows():
+            listed = ",".join(map(str, mine.to_pylist()))
+            left = fragment.delete(f"_rowaddr IN ({listed})")
         if left is None:
             removed.append(fragment_id)
         else:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lance
+import pyarrow.compute as pc
 import pytest
 
 from pipeline.engine import InlineEngine
@@ -17,6 +18,7 @@ from pipeline.ports import P, T
 from pipeline.run import ingest
 from pipeline.stages.assemble import FRAGMENTS
 from pipeline.stages.context import Context
+from pipeline.stages.diff import ADDRESSES
 from pipeline.stages.publish import publish
 from pipeline.staging import replaced_documents
 from pipeline.store.history import rollback
@@ -35,8 +37,10 @@ def _commit_without_entry(context: Context) -> None:
     """What a run has done that is killed right before its log entry."""
     staged = context.staging.read_json(FRAGMENTS)
     uri = generation_uri(context.store, context.job.table, staged["generation"])
-    documents = replaced_documents(context.staging)["doc_id"].combine_chunks()
-    assert commit(uri, None, context.live, Change(staged["fragments"], documents, {}))
+    held = context.staging.read_table(ADDRESSES)
+    replaced = held.filter(pc.is_in(held["doc_id"], replaced_documents(context.staging)["doc_id"]))
+    addresses = replaced["address"].combine_chunks()
+    assert commit(uri, None, context.live, Change(staged["fragments"], addresses, {}))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import lance
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,9 +61,18 @@ def _put(
     uri: str, live: Entry | None, documents: Sequence[str], replaced: Sequence[str] = ()
 ) -> Committed | None:
     fragments = _staged(uri, documents) if documents else []
-    return commit(
-        uri, None, live, Change(fragments, pa.array(replaced, pa.string()), {"vecmill.run_id": "r"})
-    )
+    return commit(uri, None, live, Change(fragments, _held(uri, live, replaced), {"vecmill.run_id": "r"}))
+
+
+def _held(uri: str, live: Entry | None, documents: Sequence[str]) -> pa.Array:
+    """The addresses of documents' rows."""
+    dataset = lance.dataset(uri, version=live.lance_version if live else None)
+    rows = dataset.to_table(columns=["doc_id"], with_row_address=True)
+    if not live:
+        return pa.array([], pa.uint64())
+    return rows.filter(pc.is_in(rows["doc_id"], pa.array(documents, pa.string())))[
+        "_rowaddr"
+    ].combine_chunks()
 
 
 def _entry(committed: Committed | None, version: int = 1) -> Entry:
@@ -154,7 +164,7 @@ def test_a_commit_that_another_came_before_is_not_taken_for_ones_own(
 ) -> None:
     live = _entry(_put(uri, None, ["a", "b"]))
     late = Late(_staged(uri, ["late"]), lambda: _put(uri, live, ["rival"], rivals_replace))
-    assert commit(uri, None, live, Change(late, pa.array(["a"]), {})) is None
+    assert commit(uri, None, live, Change(late, _held(uri, live, ["a"]), {})) is None
     again = _entry(_put(uri, live, ["late"], ["a"]))
     assert _documents(uri, again) == ["b", "late"]
 
@@ -213,7 +223,7 @@ def test_a_version_that_is_gone_is_refused_by_name(uri: str, store: str) -> None
                 generation_uri(Objects(store), "docs", missing.generation),
                 None,
                 missing,
-                Change([], pa.array([], pa.string()), {}),
+                Change([], pa.array([], pa.uint64()), {}),
             )
 
 
