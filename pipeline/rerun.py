@@ -35,7 +35,7 @@ def planned(objects: Objects, run: Mapping[str, Any], job: Job, scope: str) -> R
     table is of another space or splitter than the job, the whole table is brought over, and switched to.
     Raises InputError for a run that is still under way.
     """
-    # Of another machine's process nobody here can tell; to run beside it does no harm, and pays nothing twice.
+    # Of another machine's process nobody here can tell; to run beside it does no harm.
     if run["state"] == "running" and run["host"] == socket.gethostname():
         raise InputError(f"run {run['run_id']} is under way, as process {run['pid']}; wait for it, or end it")
     again = replace(job, rerun_of=run["run_id"])
