@@ -8,8 +8,8 @@ import pytest
 from pipeline.errors import InputError, ProviderRefused, StoreRefused
 from pipeline.model import Endpoint, Space
 from pipeline.objects import Objects
+from pipeline.search.ask import MODES
 from pipeline.search.find import search
-from pipeline.search.modes import MODES
 from tests.endpoint import Faults, MeteredEndpoint
 from tests.support import LOCAL, job_for, metered, run, write_pages
 

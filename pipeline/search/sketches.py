@@ -1,0 +1,218 @@
+"""The sketches of a generation, as the store keeps them: a file of bits for each of its data files.
+
+They are no part of a version: where one is missing, its rows are compared by their vectors, and nothing is
+wrong but the time that takes. What steps find which share of the true hits is measured, and kept with them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from os import cpu_count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from pipeline.objects import Objects
+from pipeline.place import is_remote
+from pipeline.ports import Vectors
+from pipeline.search.ask import Step
+from pipeline.search.question import Question, Ranked
+from pipeline.search.rank import matrix
+from pipeline.search.sketch import Sketch, Words, nearest, sketched, words
+from pipeline.search.where import Rows
+
+_UPPER = np.uint64(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Steps, and what they were measured to find."""
+
+    wanted: float  # the share of the true hits that they were chosen for
+    recall: float  # what they find, measured on queries that they were not chosen by
+    steps: tuple[Step, ...]  # of bits
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a table's sketches are made, and how far each wish for recall has to look."""
+
+    mean: tuple[float, ...]  # of the table's vectors
+    rows: int  # that it was measured on
+    top_k: int
+    queries: int
+    ladders: tuple[Ladder, ...]  # by the share they were chosen for
+
+    def record(self) -> dict[str, Any]:
+        """The plan as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Plan":
+        """The plan of a record."""
+        ladders = tuple(
+            Ladder(one["wanted"], one["recall"], tuple(Step(**step) for step in one["steps"]))
+            for one in record["ladders"]
+        )
+        return cls(**{**record, "mean": tuple(record["mean"]), "ladders": ladders})
+
+    def steps(self, recall: float | None, rows: int, count: int) -> tuple[Step, ...]:
+        """The steps for a wanted recall; more is kept of a table that has grown, and for more hits."""
+        fit = [one for one in self.ladders if recall is None or one.wanted >= recall]
+        ladder = fit[0] if fit else self.ladders[-1]
+        grown = max(1.0, rows / self.rows) * max(1.0, count / self.top_k)
+        return tuple(Step(step.dimensions, round(step.keep * grown)) for step in ladder.steps)
+
+
+class Kept:
+    """Where the sketches of a generation are."""
+
+    def __init__(self, objects: Objects, table: str, generation: str) -> None:
+        self._objects = objects
+        self._folder = f"tables/{table}/sketches/{generation}"
+
+    def plan(self) -> Plan | None:
+        """The plan; None where there are no sketches."""
+        found = self._objects.get(f"{self._folder}/plan.json")
+        return Plan.of(orjson.loads(found)) if found else None
+
+    def write_plan(self, plan: Plan) -> None:
+        """Keep the plan, from which on the sketches are used."""
+        self._objects.put(f"{self._folder}/plan.json", orjson.dumps(plan.record()))
+
+    def write_missing(self, dataset: Any, mean: Vectors) -> int:
+        """Make the sketches that a version's data files lack; gives how many rows they hold."""
+        made = 0
+        known = set(self._objects.paths(self._folder))
+        for fragment in dataset.get_fragments():
+            path = self._path(_name(fragment))
+            if path not in known:
+                self._objects.put(path, _bits(fragment, mean).tobytes())
+                made += fragment.physical_rows
+        return made
+
+    def remove_but(self, dataset: Any) -> None:
+        """Remove the sketches of data files that a version has no more."""
+        used = {self._path(_name(fragment)) for fragment in dataset.get_fragments()}
+        for path in self._objects.paths(self._folder):
+            if path.endswith(".bits") and path not in used:
+                self._objects.delete(path)
+
+    def remove(self) -> None:
+        """Remove all sketches."""
+        for path in sorted(self._objects.paths(self._folder), reverse=True):
+            self._objects.delete(path)
+
+    def read(self, fragment: Any, width: int) -> Words | None:
+        """The sketch of a fragment, [w, rows]; None where there is none."""
+        path = self._path(_name(fragment))
+        if is_remote(self._objects.uri):
+            data = self._objects.get(path)
+            return None if data is None else np.frombuffer(data, np.uint64).reshape((width, -1))
+        file = Path(self._objects.at(path))
+        if not file.is_file():
+            return None
+        return np.memmap(file, np.uint64, mode="r", shape=(width, fragment.physical_rows))
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{name}.bits"
+
+
+class Sketches:
+    """The sketches of a version, open for any number of questions."""
+
+    def __init__(self, kept: Kept, plan: Plan, dataset: Any) -> None:
+        self.plan = plan
+        self._mean = np.array(plan.mean, np.float32)
+        self._pool = ThreadPoolExecutor(cpu_count() or 1, "vecmill-sketch")
+        self._deleted = False
+        self._parts: list[tuple[int, Words]] = []  # of each fragment: its number, its words
+        self._bare: list[Any] = []  # fragments without a sketch
+        for fragment in dataset.get_fragments():
+            found = kept.read(fragment, words(len(plan.mean)))
+            self._deleted |= fragment.num_deletions > 0
+            if found is None:
+                self._bare.append(fragment)
+            else:
+                self._parts.append((fragment.fragment_id, found))
+        self._present = _present(dataset) if self._deleted else None
+
+    def shortlist(self, question: Question, count: int) -> tuple[Rows, tuple[Step, ...]]:
+        """The rows that the first steps let through, in order, and the steps that are left.
+
+        Of steps that a person names the first one goes over bits, and the others over numbers.
+        """
+        own = question.ask.steps
+        steps = own[:1] or self.plan.steps(question.ask.recall, question.rows, count)
+        rows = self.nearest(question.vector, steps, self._allowed(question), count)
+        bare = [_rows_of(fragment, self._allowed(question)) for fragment in self._bare]
+        return np.concatenate([rows, *bare]), own[1:]
+
+    def nearest(self, vector: Any, steps: Sequence[Step], allowed: Rows | None, count: int) -> Rows:
+        """The rows whose bits differ least from a query's, by one step after another."""
+        query = sketched(vector[None], self._mean)[:, 0]
+        found = [*self._first(query, steps[0], allowed, max(count, steps[0].keep))]
+        if not found:
+            return np.zeros(0, np.uint64)
+        rows: Rows = np.concatenate([rows for rows, _, _ in found])
+        kept = nearest(np.concatenate([counts for _, counts, _ in found]), max(count, steps[0].keep))
+        rows, left = rows[kept], Sketch(np.concatenate([bits for _, _, bits in found], axis=1)[:, kept])
+        for step in steps[1:]:
+            counts = left.differing(query, words(step.dimensions))
+            places = nearest(counts, max(count, step.keep))
+            rows, left = rows[places], left.of(places)
+        return rows
+
+    def _first(self, query: Words, step: Step, allowed: Rows | None, keep: int) -> Iterator[Any]:
+        for number, bits in self._parts:
+            counts = Sketch(bits).differing(query, words(step.dimensions), self._pool)
+            first = np.uint64(number) << _UPPER
+            if allowed is not None:
+                inside = _within(allowed, number, bits.shape[1])
+                places = inside[nearest(counts[inside], keep)]
+            else:
+                places = nearest(counts, keep)
+            yield first + places.astype(np.uint64), counts[places], bits[:, places]
+
+    def _allowed(self, question: Question) -> Rows | None:
+        return self._present if question.allowed is None else question.allowed
+
+
+def open_sketches(objects: Objects, table: str, generation: str, dataset: Any) -> Sketches | None:
+    """A version's sketches; None where its generation has none."""
+    kept = Kept(objects, table, generation)
+    plan = kept.plan()
+    return Sketches(kept, plan, dataset) if plan else None
+
+
+def _bits(fragment: Any, mean: Vectors) -> Words:
+    """The bits of all rows that a fragment's file holds; those of deleted rows are nobody's."""
+    made = np.zeros((words(len(mean)), fragment.physical_rows), np.uint64)
+    for batch in fragment.to_batches(columns=["vector"], with_row_address=True):
+        places = batch["_rowaddr"].to_numpy() & np.uint64(0xFFFFFFFF)
+        made[:, places] = sketched(matrix(batch["vector"], len(batch)), mean)
+    return made
+
+
+def _name(fragment: Any) -> str:
+    return str(fragment.data_files()[0].path).removesuffix(".lance")
+
+
+def _present(dataset: Any) -> Rows:
+    rows: Rows = dataset.to_table(columns=[], with_row_address=True)["_rowaddr"].to_numpy()
+    return np.sort(rows)
+
+
+def _within(allowed: Rows, number: int, size: int) -> Any:
+    """The places in a fragment of the allowed rows that lie in it."""
+    first = np.uint64(number) << _UPPER
+    low, high = np.searchsorted(allowed, [first, first + np.uint64(size)])
+    return (allowed[low:high] - first).astype(np.int64)
+
+
+def _rows_of(fragment: Any, allowed: Rows | None) -> Rows:
+    rows = fragment.to_table(columns=[], with_row_address=True)["_rowaddr"].to_numpy()
+    found = Ranked(rows, np.zeros(len(rows)))
+    return (found if allowed is None else found.only(allowed)).rows

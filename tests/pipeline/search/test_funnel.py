@@ -1,0 +1,74 @@
+"""Funnels: shortlists by little of each vector, and what the sketches of a table change."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import InputError
+from pipeline.search.ask import Ask, Step
+from pipeline.search.funnel import by_funnel
+from pipeline.search.rank import batches, by_vector, scored
+from pipeline.search.sketch import Sketch, nearest, sketched
+from tests.pipeline.search.conftest import Asking
+
+
+def test_without_sketches_and_steps_whole_vectors_are_compared(asking: Asking) -> None:
+    question = asking(mode="funnel")
+    assert by_funnel(question, 12).rows.tolist() == by_vector(question, 12).rows.tolist()
+
+
+def test_each_step_ranks_by_a_longer_beginning_scaled_to_length_1(asking: Asking) -> None:
+    question = asking(mode="funnel", steps=(Step(8, 60), Step(32, 20)))
+    read = list(batches(question.dataset))
+    rows, vectors = np.concatenate([one for one, _ in read]), np.concatenate([two for _, two in read])
+    assert question.vector is not None
+    for width, keep in ((8, 60), (32, 20), (64, 12)):
+        short = vectors[:, :width]
+        scores = short @ question.vector[:width] / np.linalg.norm(short, axis=1)
+        best = np.argsort(-scores, kind="stable")[:keep]
+        rows, vectors = rows[best], vectors[best]
+    ranked = by_funnel(question, 12)
+    assert ranked.rows.tolist() == rows.tolist()
+    assert ranked.scores == pytest.approx(scored(question, ranked.rows))
+
+
+def test_a_funnel_keeps_to_the_allowed_rows(asking: Asking) -> None:
+    allowed = np.sort(by_vector(asking(), 60).rows[::4])
+    question = asking(mode="funnel", steps=(Step(16, 20),), allowed=allowed)
+    assert set(by_funnel(question, 5).rows.tolist()) <= set(allowed.tolist())
+
+
+def test_steps_keep_as_many_as_are_asked_for_at_least(asking: Asking) -> None:
+    assert len(by_funnel(asking(mode="funnel", steps=(Step(4, 3),)), 12).rows) == 12
+
+
+@pytest.mark.parametrize("text", ["64", "64:", "a:b", "64:10:3", "", "0:10", "64:-1"])
+def test_steps_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="step"):
+        Step.parse(text)
+
+
+def test_steps_are_read_as_people_write_them_and_go_with_the_funnel() -> None:
+    assert Step.parse("64:2000,256:200") == (Step(64, 2000), Step(256, 200))
+    with pytest.raises(InputError, match="add --mode funnel"):
+        Ask(mode="vector", steps=(Step(64, 10),))
+
+
+@given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 2**32 - 1), st.data())
+def test_a_sketch_counts_the_dimensions_on_different_sides_of_the_mean(
+    dimensions: int, rows: int, seed: int, data: st.DataObject
+) -> None:
+    random = np.random.default_rng(seed)
+    vectors = random.standard_normal((rows, dimensions), dtype=np.float32)
+    query, mean = random.standard_normal((2, dimensions), dtype=np.float32)
+    words = data.draw(st.integers(1, -(-dimensions // 64)))
+    counts = Sketch(sketched(vectors, mean)).differing(sketched(query[None], mean)[:, 0], words)
+    within = min(dimensions, 64 * words)
+    assert counts.tolist() == ((vectors > mean) != (query > mean))[:, :within].sum(axis=1).tolist()
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.integers(1, 70))
+def test_the_nearest_are_the_smallest_counts_and_of_equals_the_first(counts: list[int], keep: int) -> None:
+    places = nearest(np.array(counts, np.uint16), keep).tolist()
+    assert places == sorted(sorted(range(len(counts)), key=lambda place: (counts[place], place))[:keep])
