@@ -1,8 +1,9 @@
 """vecmill backfill: a table in another space, or cut otherwise, beside the live generation."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -17,12 +18,41 @@ from infra.config import Config
 from infra.embedding_form import EmbeddingConfig
 from infra.settings import explain
 from infra.splitter_form import SplitterConfig
-from pipeline.errors import OverBudget, UsageError
+from pipeline.errors import InputError, OverBudget, UsageError
 from pipeline.ledger import Ledger
-from pipeline.model import Space
+from pipeline.model import Job, Space
 from pipeline.objects import Objects
+from pipeline.ports import Progress
 from pipeline.store.log import Log, under_way
 from pipeline.store.versions import generation_beside
+
+if TYPE_CHECKING:
+    from pipeline.comparison import Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """How the new generation is compared with the live one."""
+
+    compare: Annotated[bool, typer.Option("--compare", help="Ask both the same questions.")] = False
+    queries: Annotated[
+        Path | None, typer.Option(help="Questions: a file with a column text; else sentences of the table.")
+    ] = None
+    qrels: Annotated[Path | None, typer.Option(help="What answers them: query_id, doc_id, relevance.")] = None
+    sample: Annotated[int, typer.Option(help="Sentences that are drawn from the table.")] = 100
+    top_k: Annotated[int, typer.Option(help="Hits of a question that count.")] = 10
+    page: Annotated[Path | None, typer.Option(help="Write the comparison with its plots to this file.")] = (
+        None
+    )
+    switch_if: Annotated[
+        str | None,
+        typer.Option(help="Switch if this holds, such as 'overlap@10>=0.8,recall@10>=live-0.01'."),
+    ] = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything is to be compared."""
+        return self.compare or any((self.queries, self.qrels, self.page, self.switch_if))
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +64,7 @@ def backfill(
     table: TABLE,
     sending: Sending,
     cut: Cut,
+    against: Against,
     common: Common,
     where: Annotated[
         str | None, typer.Option(help="Only documents with a chunk where this SQL holds.")
@@ -46,7 +77,7 @@ def backfill(
     """Bring a table into another space, or cut it otherwise, beside the live generation."""
     if sum((plan, switch, drop)) > 1:
         raise UsageError("--plan, --switch and --drop are three things to do; give one of them")
-    if switch and where:
+    if (switch or against.switch_if) and where:
         raise UsageError("with --where a part of the table is done, which cannot become the table")
     config = load(common)
     form = refilled(config, table, {**asdict(sending), **asdict(cut)}, where, part)
@@ -55,7 +86,7 @@ def backfill(
     elif plan:
         _plan(form, config, common)
     else:
-        _fill(form, config, common, switch=switch)
+        _fill(form, config, common, against, switch=switch)
 
 
 def refilled(
@@ -107,26 +138,74 @@ def _plan(form: BackfillConfig, config: Config, common: Common) -> None:
         raise typer.Exit(OverBudget.exit_code)
 
 
-def _fill(form: BackfillConfig, config: Config, common: Common, *, switch: bool) -> None:
+def _fill(form: BackfillConfig, config: Config, common: Common, against: Against, *, switch: bool) -> None:
     from infra.wiring import make_backfill, make_engines
     from pipeline.backfill import backfill as fill
     from pipeline.backfill import brought_live
+    from pipeline.condition import Condition
 
+    conditions = Condition.parse(against.switch_if) if against.switch_if else ()
     job = make_backfill(form, config.store.uri)
     engines = make_engines(form.engine, job, form.workers)
     with Bars.of(common) as bars:
         filling = fill(job, engines, progress=bars, part=form.part)
+        found = compared(config, job, against, bars) if against.asked else None
         entry = None
-        if switch:
+        if found:
+            _show(found.record(), against, common)
+            found.check(conditions)
+        if switch or conditions:
             filling, entry = brought_live(job, filling, engines, progress=bars)
     values = {**filling.record(), "version": entry.version if entry else None}
     if common.json:
-        render.json_document(values)
+        render.json_document({**values, "comparison": found.record() if found else None})
         return
     render_backfill.filling(values)
     if entry is not None:
         for line in out_of_date(config, form.table, entry.specs()[0]):
             render.note(line)
+
+
+def compared(config: Config, job: Job, against: Against, progress: Progress) -> "Comparison":
+    """The live generation and the one that a job fills, side by side."""
+    from infra.reach import reach
+    from pipeline.analysis.labelled import Labelled
+    from pipeline.analysis.questions import read_questions
+    from pipeline.comparison import Asked, Reached, compare
+
+    store, asked = Objects(job.store), None
+    if against.qrels:
+        if not against.queries:
+            raise UsageError("--qrels says what answers which of the --queries; give both")
+        asked = Asked.of(Labelled.read(against.queries, against.qrels))
+    elif against.queries:
+        asked = Asked(read_questions(against.queries))
+    ways = (
+        reach(config, store, job.table, Log(store, job.table).live()),
+        Reached(job.endpoint, job.price, job.space),
+    )
+    return compare(
+        store,
+        job.table,
+        job.generation,
+        ways,
+        asked,
+        top_k=against.top_k,
+        sample=against.sample,
+        progress=progress,
+    )
+
+
+def _show(values: Mapping[str, Any], against: Against, common: Common) -> None:
+    if against.page:
+        from tasks.comparison_page import page
+
+        try:
+            against.page.write_text(page(values), "utf-8")
+        except OSError as error:
+            raise InputError(f"{against.page} cannot be written: {error.strerror}") from error
+    if not common.json:
+        render_backfill.comparison(values)
 
 
 def out_of_date(config: Config, table: str, space: Space) -> list[str]:

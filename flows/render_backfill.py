@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from flows import render
+from tasks.figures import comparison_rows
 
 _NAMED = 3  # documents
 
@@ -29,6 +30,11 @@ def filling(values: Mapping[str, Any]) -> None:
     table.add_row("run", values["run_id"])
     render.out.print(table)
     _next(values)
+
+
+def comparison(values: Mapping[str, Any]) -> None:
+    """Two generations side by side."""
+    render.rows([{"": name, "live": a, "next": b} for name, a, b in comparison_rows(values)])
 
 
 def _next(values: Mapping[str, Any]) -> None:

@@ -97,7 +97,7 @@ def switch_to(store: Objects, filling: Filling) -> Entry | None:
         )
     filled = Log(store, filling.table, filling.generation)
     compact(store, filled)
-    entry = switch(store, filled, Log(store, filling.table).at(filling.level_with))
+    entry = switch(store, filled, Log(store, filling.table).at(filling.level_with), filling.run_id)
     if entry is not None:
         DeadLetters(store).adopt(filling.table, entry.generation)
     return entry

@@ -1,5 +1,8 @@
 """A run's progress in figures for people, the same on a terminal and on the dashboard."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pipeline.ports import Advance, Sending
 
 
@@ -61,3 +64,41 @@ def _left(sending: Sending) -> str:
     if sending.left is None:
         return "waiting for an answer" if sending.seconds >= 1 else ""
     return f"about {time(sending.left)} left" if sending.left else ""
+
+
+def comparison_rows(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What two generations come to, side by side: what it is, of the live one, of the other."""
+    live, new, k = values["live"], values["next"], values["top_k"]
+    both = f"of both, {values['questions']:,} questions"
+    rows: list[tuple[Any, ...]] = [
+        ("generation", live["generation"], new["generation"]),
+        ("space", live["space"], new["space"]),
+        ("splitter", live["splitter"], new["splitter"]),
+        ("chunks", f"{live['chunks']:,}", f"{new['chunks']:,}"),
+        (f"overlap of the first {k}", f"{values['overlap']:.3f}", both),
+        ("rank correlation", f"{values['correlation']:.3f}", both),
+        (f"recall@{k}", *(_share(side["recall"]) for side in (live, new))),
+        ("nDCG@10", *(_share(side["ndcg"]) for side in (live, new))),
+        (
+            "search",
+            *(f"{side['search_ms']:.1f} ms, 95 %: {side['search_ms_95']:.1f} ms" for side in (live, new)),
+        ),
+        ("embed a question", *(_milliseconds(side["embed_ms"]) for side in (live, new))),
+        ("size", *(f"{side['bytes'] / 1e6:,.1f} MB" for side in (live, new))),
+        ("to embed it all", *(_cost(side) for side in (live, new))),
+    ]
+    return [(name, str(a), str(b)) for name, a, b in rows if a or b]
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} ms"
+
+
+def _cost(side: Mapping[str, Any]) -> str:
+    cost = side["cost_usd"]
+    money = "price not known" if cost is None else f"{cost:.6f} USD" if cost else "nothing"
+    return f"{money}, {side['tokens']:,} tokens"

@@ -18,6 +18,7 @@ from pipeline.errors import InputError
 from pipeline.model import DeadLetter, Document, Listed, SourceSpec
 from pipeline.objects import store_errors
 from pipeline.ports import Source
+from pipeline.search.where import rows_where
 from pipeline.sources import open_source
 from pipeline.stages.context import Context
 from pipeline.staging import RECORD, Staging
@@ -141,15 +142,10 @@ def _chosen(held: Any, where: str | None) -> pa.Table:
     """The ids of documents with a chunk that a filter finds. Raises InputError where it is none."""
     if where is None:
         return schema.DOCUMENT_IDS.empty_table()
-    try:
-        # In brackets, or what stands behind a complete expression would be passed over in silence.
-        rows = held.to_table(columns=["doc_id"], filter=f"({where})")
-    except (ValueError, OSError) as error:
-        said = str(error).splitlines()[0].partition(", /")[0].removeprefix("Invalid user input: ")
-        raise InputError(f"--where {where!r} cannot be used: {said}") from error
-    if not len(rows):
+    found = rows_where(held, where)
+    if not len(found):
         raise InputError(f"--where {where!r} finds no document of the table; nothing was changed")
-    return rows.group_by("doc_id").aggregate([])
+    return held._take_rows(found.tolist(), columns=["doc_id"]).group_by("doc_id").aggregate([])
 
 
 def _note_origins(context: Context, runs: Sequence[str]) -> None:

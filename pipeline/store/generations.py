@@ -3,7 +3,6 @@
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
-from pipeline import ids
 from pipeline.errors import InputError
 from pipeline.model import Space
 from pipeline.objects import Objects
@@ -56,17 +55,17 @@ def begin(
     return log
 
 
-def switch(objects: Objects, filled: Log, base: Entry) -> Entry | None:
+def switch(objects: Objects, filled: Log, base: Entry, run_id: str) -> Entry | None:
     """Make a generation live, by one entry; None where `base` is not the live version any more.
 
-    The caller has seen that it holds what `base` holds.
+    The caller, whose run it is, has seen that it holds what `base` holds.
     """
     log, entry = Log(objects, filled.table), filled.live()
     made = replace(
         entry,
         version=base.version + 1,
         kind="switch",
-        run_id=ids.new_run_id(),
+        run_id=run_id,
         published_at=_now(),
         counts={"from": base.generation},
     )

@@ -29,6 +29,8 @@ OF_A_CUT = {
 }  # fmt: skip
 OF_A_SEARCH = {
     "--table", "--mode", "--top-k", "--where", "--at", "--embedding", "--base-url", "--api-key-env",
+    "--metric", "--exact", "--recall", "--fusion", "--alpha", "--steps", "--diversity", "--neighbours",
+    "--queries",
 }  # fmt: skip
 COMMANDS = {
     "ingest": OF_A_RUN | OF_A_CUT | {"--batch-inputs"},
@@ -54,7 +56,12 @@ COMMANDS = {
         "--at",
     },
     "rollback": set[str](),
-    "backfill": OF_SENDING | OF_A_CUT | {"--where", "--part", "--plan", "--switch", "--drop"},
+    "backfill": OF_SENDING
+    | OF_A_CUT
+    | {
+        *("--where", "--part", "--plan", "--switch", "--drop"),
+        *("--compare", "--queries", "--qrels", "--sample", "--top-k", "--page", "--switch-if"),
+    },
     "rerun": OF_SENDING | OF_A_CUT | {"--scope", "--table"},
     "dead-letters": {"--run", "--table", "--stage", "--reason"},
     "maintain": {"--keep-versions", "--keep-days", "--dry-run"},

@@ -1,0 +1,63 @@
+"""How the space of a version is reached: as its pipeline says, or as the run that made it did."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from infra.config import Config
+from infra.embedding_form import EmbeddingConfig
+from infra.wiring import make_endpoint
+from pipeline.comparison import Reached
+from pipeline.local_models import identified
+from pipeline.model import Price, Space
+from pipeline.objects import Objects
+from pipeline.staging import RECORD, Staging
+from pipeline.store.log import Entry, Log
+
+_LOOKED_AT = 50  # versions, for a run that says how their space was reached
+
+
+def reach(config: Config, store: Objects, table: str, entry: Entry) -> Reached:
+    """How questions to a version of a table are embedded, and at which price."""
+    space = entry.specs()[0]
+    form = access(config, store, table, entry)
+    listed = config.prices.get(f"{space.provider}/{space.model}")
+    price = form.price if form.price is not None else listed
+    named = form.space()
+    return Reached(
+        make_endpoint(form, space),
+        None if price is None else Price(price, "vecmill.toml"),
+        identified(named) if named and not space.remote else None,
+    )
+
+
+def access(config: Config, store: Objects, table: str, entry: Entry) -> EmbeddingConfig:
+    """The form by which a version's space is reached: its pipeline's, else as its own runs did."""
+    space = entry.specs()[0]
+    for pipeline in config.pipelines.values():
+        named = pipeline.embedding.space()
+        if pipeline.table == table and (named is None or _same(named, space)):
+            return pipeline.embedding
+    known = EmbeddingConfig.model_fields.keys()
+    for job in _jobs(store, table, entry):
+        if Space(**job["space"]) == space:
+            told = {name: one for name, one in job["endpoint"].items() if name in known and one is not None}
+            return EmbeddingConfig(**told)
+    return EmbeddingConfig()
+
+
+def _same(named: Space, space: Space) -> bool:
+    """Whether a form's name, which can be a folder's path, is that of a space."""
+    return (named.provider, named.dimensions) == (space.provider, space.dimensions) and named.model.rstrip(
+        "/"
+    ).endswith(space.model)
+
+
+def _jobs(store: Objects, table: str, entry: Entry) -> Iterator[dict[str, Any]]:
+    """The jobs that made a version, and those before it; the latest first."""
+    log = Log(store, table)
+    before = (log.at(number) for number in reversed(log.numbers()) if number < entry.version)
+    for one in (entry, *islice(before, _LOOKED_AT)):
+        record = Staging(store, one.run_id).read_json(RECORD)
+        if record and record.get("job"):
+            yield record["job"]
