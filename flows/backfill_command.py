@@ -149,7 +149,7 @@ def _fill(form: BackfillConfig, config: Config, common: Common, against: Against
     engines = make_engines(form.engine, job, form.workers)
     with Bars.of(common) as bars:
         filling = fill(job, engines, progress=bars, part=form.part)
-        found = compared(config, job, against, bars) if against.asked else None
+        found = _compared(config, job, against, bars) if against.asked else None
         entry = None
         if found:
             _show(found.record(), against, common)
@@ -166,33 +166,13 @@ def _fill(form: BackfillConfig, config: Config, common: Common, against: Against
             render.note(line)
 
 
-def compared(config: Config, job: Job, against: Against, progress: Progress) -> "Comparison":
-    """The live generation and the one that a job fills, side by side."""
-    from infra.reach import reach
-    from pipeline.analysis.labelled import Labelled
-    from pipeline.analysis.questions import read_questions
-    from pipeline.comparison import Asked, Reached, compare
+def _compared(config: Config, job: Job, against: Against, progress: Progress) -> "Comparison":
+    from infra.reach import compared
 
-    store, asked = Objects(job.store), None
-    if against.qrels:
-        if not against.queries:
-            raise UsageError("--qrels says what answers which of the --queries; give both")
-        asked = Asked.of(Labelled.read(against.queries, against.qrels))
-    elif against.queries:
-        asked = Asked(read_questions(against.queries))
-    ways = (
-        reach(config, store, job.table, Log(store, job.table).live()),
-        Reached(job.endpoint, job.price, job.space),
-    )
-    return compare(
-        store,
-        job.table,
-        job.generation,
-        ways,
-        asked,
-        top_k=against.top_k,
-        sample=against.sample,
-        progress=progress,
+    names = (against.queries, against.qrels)
+    queries, qrels = (str(name) if name else None for name in names)
+    return compared(
+        config, job, queries, qrels, top_k=against.top_k, sample=against.sample, progress=progress
     )
 
 

@@ -1,16 +1,21 @@
-"""How the space of a version is reached: as its pipeline says, or as the run that made it did."""
+"""How the space of a version is reached, as its pipeline says or its run did; and two versions compared so."""
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from infra.config import Config
 from infra.embedding_form import EmbeddingConfig
 from infra.wiring import make_endpoint
-from pipeline.comparison import Reached
+from pipeline.analysis.labelled import Labelled
+from pipeline.analysis.questions import read_questions
+from pipeline.comparison import Asked, Comparison, Reached, compare
+from pipeline.errors import InputError
 from pipeline.local_models import identified
-from pipeline.model import Price, Space
+from pipeline.model import Job, Price, Space
 from pipeline.objects import Objects
+from pipeline.ports import Progress, silent
 from pipeline.staging import RECORD, Staging
 from pipeline.store.log import Entry, Log
 
@@ -28,6 +33,34 @@ def reach(config: Config, store: Objects, table: str, entry: Entry) -> Reached:
         make_endpoint(form, space),
         None if price is None else Price(price, "vecmill.toml"),
         identified(named) if named and not space.remote else None,
+    )
+
+
+def compared(
+    config: Config,
+    job: Job,
+    queries: str | None = None,
+    qrels: str | None = None,
+    *,
+    top_k: int = 10,
+    sample: int = 100,
+    progress: Progress = silent,
+) -> Comparison:
+    """The live generation and the one that a job fills, side by side.
+
+    `queries` is a file of questions, and `qrels` one of what answers them; without either, sentences of the
+    table are asked. Raises InputError where the files cannot be used.
+    """
+    store, asked = Objects(job.store), None
+    if qrels and not queries:
+        raise InputError("what answers the questions is given, and the questions are not; give both")
+    if queries:
+        file = Path(queries)
+        asked = Asked.of(Labelled.read(file, Path(qrels))) if qrels else Asked(read_questions(file))
+    live = reach(config, store, job.table, Log(store, job.table).live())
+    new = Reached(job.endpoint, job.price, job.space)
+    return compare(
+        store, job.table, job.generation, (live, new), asked, top_k=top_k, sample=sample, progress=progress
     )
 
 
