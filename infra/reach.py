@@ -1,4 +1,4 @@
-"""How the space of a version is reached, as its pipeline says or its run did; and two versions compared so."""
+"""How a version's space is reached, as its pipeline says or its run did; and two versions compared so."""
 
 from collections.abc import Iterator
 from itertools import islice

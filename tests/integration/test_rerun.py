@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 def _again(store: str, run_id: str, scope: str = "failed", **changes: Any) -> dict[str, Any]:
     """Rerun a run; gives its report."""
-    form = RerunConfig(run_id=run_id, scope=scope, **changes)  # type: ignore[arg-type]
+    form = RerunConfig(run_id=run_id, scope=scope, **changes)
     return rerun(make_rerun(form, Config(store=StoreConfig(uri=store))), engines)
 
 
