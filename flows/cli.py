@@ -3,7 +3,7 @@
 import signal
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -12,10 +12,11 @@ from flows import (
     dead_letters,
     export_commands,
     history_commands,
-    maintain,
+    maintain_command,
     read_commands,
     render,
     rerun_command,
+    up_command,
 )
 from flows.options import Common, Cut, Rows, Run, spread
 from flows.render_progress import Bars
@@ -33,9 +34,10 @@ read_commands.register(app)
 history_commands.register(app)
 export_commands.register(app)
 dead_letters.register(app)
-maintain.register(app)
+maintain_command.register(app)
 backfill_command.register(app)
 rerun_command.register(app)
+up_command.register(app)
 
 _Source = Annotated[str, typer.Argument(help="A pipeline of vecmill.toml, or a folder, a file or a glob.")]
 
@@ -99,12 +101,16 @@ def perform(pipeline: PipelineConfig, store: StoreConfig, progress: Bars) -> dic
     """Run a pipeline: as a flow where a Prefect server is named, else in this process as it is."""
     server = read_environment().prefect_api_url
     if server:
+        from prefect import tags
+
         from flows.ingest import ingest as flow
         from tasks.progress import listen
 
         _check_answers(server)
         listen(progress)
-        return flow(pipeline, store)
+        with tags("vecmill"):
+            # Whoever waits at a terminal wants it done, whatever a schedule does meanwhile.
+            return cast(dict[str, Any], flow(pipeline.model_copy(update={"overlap": "wait"}), store))
     from infra.wiring import make_engines, make_job
     from pipeline.run import ingest as run_ingest
 

@@ -3,26 +3,37 @@
 from typing import Any
 
 from prefect import flow
-from prefect.runtime import flow_run
+from prefect.client.schemas.objects import State
 
 from infra.config import PipelineConfig, StoreConfig
 from infra.wiring import make_engines, make_job
 from pipeline.run import ingest as run_ingest
-from tasks.artifacts import ProgressBoard, report_artifact
-from tasks.progress import telling
-from tasks.stages import run_as_task
+from tasks.alone import Skipped, alone
+from tasks.approval import Approval
+from tasks.naming import name_of_run, skipped
+from tasks.watch import watched
 
 
-def _name() -> str:
-    return f"ingest {flow_run.parameters['pipeline'].table}"
+@flow(
+    name="ingest",
+    description="Embed what is new in a pipeline's source, and publish it as one version of its table.",
+    flow_run_name=name_of_run("ingest", lambda values: values["pipeline"].table),
+    persist_result=False,
+)
+def ingest(pipeline: PipelineConfig, store: StoreConfig) -> dict[str, Any] | State[Any]:
+    """Embed what is new in a pipeline's source, and publish it as one version of its table.
 
+    Args:
+        pipeline: From a source to a table, as vecmill.toml has it.
+        store: Where tables, vectors and runs are kept.
 
-@flow(name="ingest", flow_run_name=_name, persist_result=False)
-def ingest(pipeline: PipelineConfig, store: StoreConfig) -> dict[str, Any]:
-    """Embed what is new in a pipeline's source, and publish it as one version; gives the report."""
-    job = make_job(pipeline, store.uri)
-    engines = make_engines(pipeline.engine, job, pipeline.workers)
-    board = ProgressBoard(f"{job.table}: run {job.run_id}")
-    report = run_ingest(job, engines, run_as_task, telling(board)).record()
-    report_artifact(report)
-    return report
+    """
+    try:
+        with alone(pipeline.table, store.uri, pipeline.overlap):
+            job = make_job(pipeline, store.uri)
+            engines = make_engines(pipeline.engine, job, pipeline.workers)
+            approval = Approval(pipeline.approval, f"ingest of {job.table}")
+            with watched(job, approval) as watch:
+                return watch.done(run_ingest(job, engines, watch.run, watch.progress).record())
+    except Skipped as reason:
+        return skipped(reason)

@@ -1,89 +1,40 @@
-"""vecmill maintain: compaction, indexes, retention and orphans, by hand or as a flow."""
+"""The maintain flow: compaction, indexes, retention and orphans, for the tables of a store."""
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
 
-from flows import render
-from flows.options import Common, spread
-from flows.request import load
-from infra.config import RetentionConfig
-from pipeline.objects import Objects
+from flows.maintain_command import upkeep
+from infra.config import RetentionConfig, StoreConfig
+from tasks.artifacts import upkeep_artifact
+from tasks.naming import name_of_run
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(spread(maintain))
+_USUAL = RetentionConfig()
 
 
+@flow(
+    name="maintain",
+    description="Make tables quick to read, and give back what nothing needs any more.",
+    flow_run_name=name_of_run("maintain", lambda values: ", ".join(values["tables"]) or "all tables"),
+    persist_result=False,
+)
 def maintain(
-    common: Common,
-    tables: Annotated[list[str] | None, typer.Argument(help="Tables; all if left out.")] = None,
-    keep_versions: Annotated[int | None, typer.Option(help="The newest so many stay readable.")] = None,
-    keep_days: Annotated[
-        float | None, typer.Option(help="And those that were live so many days ago.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
-    ] = False,
-) -> None:
-    """Compact tables and cache, take new rows into indexes, and give back what nothing needs any more."""
-    config = load(common)
-    asked = {"versions": keep_versions, "days": keep_days}
-    kept = RetentionConfig(
-        **{**config.retention.model_dump(), **{name: one for name, one in asked.items() if one is not None}}
-    )
-    done = upkeep(config.store.uri, kept, tuple(tables or ()), dry_run=dry_run)
-    if common.json:
-        render.json_document(done)
-    else:
-        _told(done)
+    store: StoreConfig,
+    tables: tuple[str, ...] = (),
+    retention: RetentionConfig = _USUAL,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Make tables quick to read, and give back what nothing needs any more.
 
+    Args:
+        store: Where tables, vectors and runs are kept.
+        tables: Which tables; all of them where none is named.
+        retention: Which versions stay readable.
+        dry_run: Say what would be done, and do nothing.
 
-def upkeep(store: str, kept: RetentionConfig, tables: tuple[str, ...], *, dry_run: bool) -> dict[str, Any]:
-    """Maintain a store; gives what was done."""
-    from pipeline.upkeep import Upkeep  # Lance beneath takes most of a second to import
-
-    return Upkeep(Objects(store), kept.keep(), dry_run).run(tables)
-
-
-def _told(done: dict[str, Any]) -> None:
-    """What was done, a line for each thing."""
-    would = "would be " if done["dry_run"] else ""
-    rows = []
-    for table, one in done["tables"].items():
-        compaction, retention, orphans = one["compaction"], one["retention"], one["orphans"]
-        parts = []
-        if compaction["fragments_before"]:
-            after = f" to {compaction['fragments_after']}" if compaction["fragments_after"] else ""
-            parts.append(f"compacted: {compaction['fragments_before']}{after} fragments")
-        if compaction["indexed"]:
-            parts.append(f"indexed: {compaction['indexed']:,} rows")
-        made = f" (version {compaction['version']})" if compaction["version"] else ""
-        rows += [(f"table {table}", f"{would}{part}{made}") for part in parts]
-        if retention["versions"]:
-            size = "" if done["dry_run"] else f", {_size(retention['bytes'])}"
-            rows.append((f"table {table}", f"{would}given back: {retention['versions']} old versions{size}"))
-        if orphans["files"]:
-            rows.append(
-                (f"table {table}", f"{would}removed: {orphans['files']} orphans, {_size(orphans['bytes'])}")
-            )
-    rows += [
-        (f"cache {name}", f"{would}compacted: {one['fragments']} fragments, {_size(one['bytes'])} given back")
-        for name, one in done["cache"].items()
-        if one["fragments"] > 1 or one["bytes"]
-    ]
-    if done["spool"]["requests"]:
-        rows.append(("spool", f"{would}taken into the cache: {done['spool']['requests']} requests"))
-    if done["runs"]["files"]:
-        rows.append(
-            ("runs", f"{would}removed: {done['runs']['files']} files, {_size(done['runs']['bytes'])}")
-        )
-    if rows:
-        render.rows([{"what": what, "done": text} for what, text in rows])
-    else:
-        render.note("nothing to do")
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size:,} bytes"
+    """
+    step = task(name="maintain", cache_policy=NO_CACHE, persist_result=False)(upkeep)
+    done = step(store.uri, retention, tables, dry_run=dry_run)
+    upkeep_artifact(done)
+    return done

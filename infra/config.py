@@ -106,26 +106,41 @@ class GateConfig(Form):
     )
 
 
-class RetentionConfig(Form):
-    """Which versions of tables stay readable when the store is maintained."""
+class ApprovalConfig(Form):
+    """From which amount on a run waits until a person approves its plan on the dashboard."""
 
-    versions: int = Field(20, ge=1, title="The newest so many")
-    days: float = Field(30.0, ge=0, title="And all that were live within so many days")
-    grace: float = Field(
-        24.0, ge=0, title="Hours that anything stays", description="For readers and runs that still use it"
+    usd: float | None = Field(None, ge=0, title="Above so many US dollars", description="Or of unknown price")
+    tokens: int | None = Field(None, ge=0, title="Above so many tokens")
+    hours: float = Field(
+        24.0, gt=0, title="Hours to wait", description="Then the run ends, with nothing paid"
     )
 
-    def keep(self) -> Keep:
-        """What is kept."""
-        return Keep(**self.model_dump())
+    @model_validator(mode="after")
+    def _names_an_amount(self) -> "ApprovalConfig":
+        if self.usd is None and self.tokens is None:
+            raise ValueError("approval needs an amount: `usd` or `tokens`")
+        return self
+
+    def amount(self) -> str:
+        """The amount, for people."""
+        amounts = [f"{self.usd:g} USD"] if self.usd is not None else []
+        amounts += [f"{self.tokens:,} tokens"] if self.tokens is not None else []
+        return " or ".join(amounts)
 
 
 class ScheduleConfig(Form):
     """When a pipeline runs by itself."""
 
     cron: str | None = Field(None, title="Cron expression")
-    interval: float | None = Field(None, gt=0, title="Seconds between runs")
+    interval: float | None = Field(
+        None, gt=0, title="Time between runs", description="Seconds, or such as 15m or 1h30m"
+    )
     timezone: str = Field("UTC", title="Time zone")
+
+    @field_validator("interval", mode="before")
+    @classmethod
+    def _interval_is_one(cls, interval: Any) -> Any:
+        return seconds(interval) if isinstance(interval, str) else interval
 
     @field_validator("cron")
     @classmethod
@@ -153,6 +168,24 @@ class ScheduleConfig(Form):
         return self
 
 
+class RetentionConfig(Form):
+    """Which versions of tables stay readable when the store is maintained."""
+
+    versions: int = Field(20, ge=1, title="The newest so many")
+    days: float = Field(30.0, ge=0, title="And all that were live within so many days")
+    grace: float = Field(
+        24.0, ge=0, title="Hours that anything stays", description="For readers and runs that still use it"
+    )
+
+    schedule: ScheduleConfig | None = Field(
+        None, title="Schedule", description="When all tables are maintained"
+    )
+
+    def keep(self) -> Keep:
+        """What is kept."""
+        return Keep(**self.model_dump(exclude={"schedule"}))
+
+
 class PipelineConfig(Form):
     """From a source to a table."""
 
@@ -162,7 +195,13 @@ class PipelineConfig(Form):
     embedding: EmbeddingConfig = EmbeddingConfig()
     budget: BudgetConfig = BudgetConfig()
     gate: GateConfig = GateConfig()
+    approval: ApprovalConfig | None = Field(
+        None, description="None: the budget alone says what a run may spend"
+    )
     schedule: ScheduleConfig | None = None
+    overlap: Literal["wait", "skip"] = Field(
+        "wait", title="While another run of the table goes on", description="wait for it, or skip this one"
+    )
     time_limit: float | None = Field(
         None,
         gt=0,

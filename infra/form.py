@@ -26,4 +26,8 @@ def seconds(text: str) -> float:
 class Form(BaseModel):
     """A form: it takes no field that it does not know, and does not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        model_title_generator=lambda form: form.__name__.removesuffix("Config"),  # as the dashboard heads it
+    )

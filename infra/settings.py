@@ -12,7 +12,7 @@ from types import MappingProxyType
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from infra.config import Config
+from infra.config import Config, StoreConfig
 from infra.embedding_form import EmbeddingConfig
 from pipeline.errors import InputError, StoreRefused
 from pipeline.local_models import NEEDS
@@ -21,7 +21,7 @@ from pipeline.model import Secret
 _FILE = "vecmill.toml"
 
 # Nothing phones home, and Ray's workers run in the environment that started them.
-_QUIET = {
+QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
@@ -52,6 +52,16 @@ class Environment:
     ray_address: str | None
     prefect_api_url: str | None
     openai_base_url: str | None
+
+
+def inherited(more: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program that this one starts: its own, and over it what the program is given."""
+    return {**os.environ, **more}
+
+
+def use_prefect(environment: Mapping[str, str]) -> None:
+    """Let this process use the Prefect server that an environment names; before Prefect is imported."""
+    os.environ.update(environment)
 
 
 def read_environment() -> Environment:
@@ -87,7 +97,7 @@ def quota_folder() -> Path:
 
 def be_quiet() -> None:
     """Set what keeps libraries from phoning home and from chatting, unless somebody set it otherwise."""
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
 
 
@@ -126,6 +136,11 @@ def read_config(file: str | None, environment: Environment) -> Config:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     return _anchored(config, path.parent)
+
+
+def config_beside(store: StoreConfig) -> Config:
+    """What vecmill.toml says where a flow runs, with the store that the flow is given."""
+    return read_config(None, read_environment()).model_copy(update={"store": store})
 
 
 def explain(error: ValidationError, names: Mapping[str, str] = _NO_NAMES) -> str:

@@ -1,5 +1,7 @@
-"""What a run leaves to read on the dashboard."""
+"""What a run leaves to read on the dashboard: before it pays, while it goes on, and after it."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
@@ -8,6 +10,7 @@ from prefect import get_run_logger
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
+    create_table_artifact,
     update_progress_artifact,
 )
 from prefect.client.orchestration import get_client
@@ -15,24 +18,66 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.exceptions import PrefectException
 
 from pipeline.ports import Advance
+from tasks import markdown
 from tasks.figures import figures
+from tasks.throughput import Throughput
+
+_LETTERS = 200  # of many, in a table to read
 
 
-def report_artifact(report: dict[str, Any]) -> None:
-    """Show what a run did, as a table on its page."""
+def plan_artifact(title: str, plan: Mapping[str, Any]) -> None:
+    """Show what a run is going to do, and cost."""
+    with _or_not("plan"):
+        create_markdown_artifact(
+            markdown.plan(title, plan), key="plan", description=f"What {title} is going to do"
+        )
+
+
+def report_artifact(
+    report: Mapping[str, Any], letters: Sequence[Mapping[str, Any]], seen: Throughput
+) -> None:
+    """Show what a run did, and what it could not do."""
+    text = markdown.report(report, len(letters), seen)
+    with _or_not("report"):
+        create_markdown_artifact(
+            text, key="report", description=f"What run {report['run_id']} did to {report['table']}"
+        )
+    letters_artifact(report["run_id"], letters)
+
+
+def failure_artifact(title: str, run_id: str, failure: markdown.Failure) -> None:
+    """Show why a run ended early, what is kept, and how to go on."""
+    with _or_not("failure"):
+        create_markdown_artifact(
+            markdown.failed(title, run_id, failure), key="failure", description=f"Why {title} ended early"
+        )
+    letters_artifact(run_id, failure.letters)
+
+
+def letters_artifact(run_id: str, letters: Sequence[Mapping[str, Any]]) -> None:
+    """Show dead letters with their reasons, where there are any."""
+    if not letters:
+        return
     rows = [
-        ("version", f"{report['version']}{'' if report['published'] else ' (nothing changed)'}"),
-        *((f"documents {name}", count) for name, count in report["documents"].items()),
-        *((f"chunks {name}", count) for name, count in report["chunks"].items()),
-        *((name.replace("_", " "), value) for name, value in report["embedding"].items()),
-        ("cost in USD", report["cost_usd"]),
-        *((f"seconds {name}", value) for name, value in report["seconds"].items()),
+        {
+            "document": one["doc_id"] or one["uri"],
+            **{name: one[name] for name in ("stage", "reason", "excerpt")},
+        }
+        for one in letters[:_LETTERS]
     ]
-    create_markdown_artifact(
-        _table(f"{report['table']}: run {report['run_id']}", rows),
-        key="report",
-        description=f"What run {report['run_id']} did",
-    )
+    more = f"; the first {_LETTERS} of them" if len(letters) > _LETTERS else ""
+    with _or_not("dead letters"):
+        create_table_artifact(
+            rows,
+            key="dead-letters",
+            description=f"{len(letters):,} dead letters of run {run_id}{more}",
+        )
+
+
+def upkeep_artifact(done: Mapping[str, Any]) -> None:
+    """Show what maintenance did."""
+    with _or_not("report"):
+        create_markdown_artifact(markdown.upkeep(done), key="report", description="What was maintained")
 
 
 class ProgressBoard:
@@ -48,8 +93,8 @@ class ProgressBoard:
     def show(self, advance: Advance) -> None:
         """Show how far a stage has come."""
         share = 100.0 * advance.done / advance.total if advance.total else 100.0
-        table = _table(f"{self._title}: {advance.stage}", list(figures(advance).items()))
-        try:
+        table = markdown.table(f"{self._title}: {advance.stage}", list(figures(advance).items()))
+        with _or_not("progress"):
             if advance.stage not in self._made:
                 self._made[advance.stage] = self._make(advance.stage, share, table)
                 return
@@ -57,8 +102,6 @@ class ProgressBoard:
             update_progress_artifact(bar, progress=share)
             with get_client(sync_client=True) as client:
                 client.update_artifact(text, ArtifactUpdate(data=table))
-        except (PrefectException, HTTPError) as error:
-            get_run_logger().warning("the progress cannot be shown: %s", error)
 
     def _make(self, stage: str, share: float, table: str) -> tuple[UUID, UUID]:
         said = f"{self._title}: {stage}"
@@ -67,6 +110,10 @@ class ProgressBoard:
         return cast(UUID, bar), cast(UUID, text)  # Prefect says that it could be called with await, too
 
 
-def _table(title: str, rows: list[tuple[str, Any]]) -> str:
-    lines = [f"| {name} | {value} |" for name, value in rows]
-    return "\n".join([f"# {title}", "", "| | |", "|---|---:|", *lines])
+@contextmanager
+def _or_not(what: str) -> Iterator[None]:
+    """A server that cannot be reached stops no run."""
+    try:
+        yield
+    except (PrefectException, HTTPError) as error:
+        get_run_logger().warning("the %s cannot be shown: %s", what, error)

@@ -1,30 +1,14 @@
-"""Runs on a real Prefect server: shown stage by stage, and started by a schedule that really fires."""
+"""Runs on a real Prefect server, shown stage by stage."""
 
-import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.support import beside, rows, vecmill, write_pages
+from tests.support import rows, vecmill, write_pages
 
 _STAGES = ["list", "diff", "split", "plan", "embed", "assemble", "validate", "publish"]
-_SERVE = """
-from flows.ingest import ingest
-from infra.config import PipelineConfig, SourceConfig, StoreConfig
-
-ingest.serve(
-    name="often",
-    interval=5,
-    parameters={
-        "pipeline": PipelineConfig(table="scheduled", source=SourceConfig(uri="docs")).model_dump(),
-        "store": StoreConfig(uri="store").model_dump(),
-    },
-)
-"""
 
 
 def _ask(server: Mapping[str, str], path: str, body: dict[str, Any] | None = None) -> Any:
@@ -44,7 +28,7 @@ def test_a_command_with_a_server_named_runs_as_a_flow_with_a_task_a_stage(
     assert len(rows(str(tmp_path / "store"), "shown")) == 2
 
     [flow_run] = _ask(
-        prefect_server, "/flow_runs/filter", {"flow_runs": {"name": {"any_": ["ingest shown"]}}}
+        prefect_server, "/flow_runs/filter", {"flow_runs": {"name": {"any_": ["ingest shown, by command"]}}}
     )
     assert flow_run["state_type"] == "COMPLETED"
     ids = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
@@ -53,10 +37,12 @@ def test_a_command_with_a_server_named_runs_as_a_flow_with_a_task_a_stage(
     artifacts = _ask(prefect_server, "/artifacts/filter", ids)
     shown = {artifact["key"]: artifact["data"] for artifact in artifacts}
     assert len(shown) == len(artifacts)  # what changes is changed in place
-    assert shown.keys() == {"progress-embed", "figures-embed", "report"}
+    assert shown.keys() == {"plan", "progress-embed", "figures-embed", "report"}
     assert ran.json["run_id"] in shown["report"]
     assert shown["progress-embed"] == 100.0
     assert "| texts | 2 of 2 |" in shown["figures-embed"]
+    assert "| to embed | 2 texts," in shown["plan"]
+    assert "Version 1 of shown is live" in shown["report"]
 
 
 def test_a_failure_in_a_flow_keeps_its_message_and_exit_code(
@@ -65,25 +51,3 @@ def test_a_failure_in_a_flow_keeps_its_message_and_exit_code(
     ran = vecmill("ingest", "nowhere", "--table", "missing", "--json", cwd=tmp_path, env=prefect_server)
     assert ran.code == 3
     assert "nowhere does not exist" in ran.json["error"]["message"]
-
-
-@pytest.fixture
-def served(prefect_server: Mapping[str, str], tmp_path: Path) -> Iterator[None]:
-    """Serve the ingest flow every five seconds, from the folder of the test."""
-    env = {**prefect_server, "PYTHONPATH": str(Path.cwd())}
-    with beside([sys.executable, "-c", _SERVE], tmp_path, env, tmp_path / "serve.log"):
-        yield
-
-
-@pytest.mark.usefixtures("served")
-def test_an_interval_schedule_really_fires(prefect_server: Mapping[str, str], tmp_path: Path) -> None:
-    write_pages(tmp_path / "docs", {"a.md": "# One\n\nText of one."})
-    until = time.monotonic() + 150
-    fired: list[Any] = []
-    while not fired and time.monotonic() < until:
-        wanted = {"name": {"any_": ["ingest scheduled"]}, "state": {"type": {"any_": ["COMPLETED"]}}}
-        found = _ask(prefect_server, "/flow_runs/filter", {"flow_runs": wanted})
-        fired = [run for run in found if run["auto_scheduled"]]
-        time.sleep(0.5)
-    assert fired, (tmp_path / "serve.log").read_text()[-3000:]
-    assert rows(str(tmp_path / "store"), "scheduled")["doc_id"].to_pylist() == ["a.md"]
