@@ -1,14 +1,20 @@
 """vecmill maintain: compaction, indexes, retention and orphans, by hand or as a flow."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from flows import render
 from flows.options import Common, spread
 from flows.request import load
 from infra.config import RetentionConfig
+from infra.settings import explain
+from pipeline.errors import UsageError
 from pipeline.objects import Objects
+
+_NAMES = {"versions": "--keep-versions", "days": "--keep-days", "cache_size": "--cache-size"}
 
 
 def register(app: typer.Typer) -> None:
@@ -23,16 +29,22 @@ def maintain(
     keep_days: Annotated[
         float | None, typer.Option(help="And those that were live so many days ago.")
     ] = None,
+    cache_size: Annotated[
+        str | None,
+        typer.Option(help="What the vector cache may take, such as 20GB; the least lately used goes."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
 ) -> None:
     """Compact tables and cache, take new rows into indexes, and give back what nothing needs any more."""
     config = load(common)
-    asked = {"versions": keep_versions, "days": keep_days}
-    kept = RetentionConfig(
-        **{**config.retention.model_dump(), **{name: one for name, one in asked.items() if one is not None}}
-    )
+    asked = {"versions": keep_versions, "days": keep_days, "cache_size": cache_size}
+    given = {name: one for name, one in asked.items() if one is not None}
+    try:
+        kept = RetentionConfig(**{**config.retention.model_dump(), **given})
+    except ValidationError as error:
+        raise UsageError(explain(error, _NAMES)) from error
     done = upkeep(config.store.uri, kept, tuple(tables or ()), dry_run=dry_run)
     if common.json:
         render.json_document(done)
@@ -68,6 +80,7 @@ def _told(done: dict[str, Any]) -> None:
             rows.append(
                 (f"table {table}", f"{would}removed: {orphans['files']} orphans, {_size(orphans['bytes'])}")
             )
+    rows += _evicted(done["evicted"], would)
     rows += [
         (f"cache {name}", f"{would}compacted: {one['fragments']} fragments, {_size(one['bytes'])} given back")
         for name, one in done["cache"].items()
@@ -83,6 +96,15 @@ def _told(done: dict[str, Any]) -> None:
         render.rows([{"what": what, "done": text} for what, text in rows])
     else:
         render.note("nothing to do")
+
+
+def _evicted(evicted: dict[str, int], would: str) -> Iterator[tuple[str, str]]:
+    if evicted["texts"]:
+        told = f"{would}given up: {evicted['texts']:,} texts, {_size(evicted['bytes'])}"
+        yield "cache", f"{told} of {_size(evicted['bytes_before'])}"
+    if evicted["bytes_over"]:
+        over = _size(evicted["bytes_over"])
+        yield "cache", f"{over} above its bound: runs under way, or to be taken up, may need them"
 
 
 def _size(size: int) -> str:

@@ -7,7 +7,9 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import (
     AfterValidator,
+    ByteSize,
     Field,
+    TypeAdapter,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -176,10 +178,21 @@ class RetentionConfig(Form):
     grace: float = Field(
         24.0, ge=0, title="Hours that anything stays", description="For readers and runs that still use it"
     )
+    cache_size: int | None = Field(
+        None,
+        ge=0,
+        title="Bytes of the vector cache",
+        description="Or such as 20GB: beyond them what was not used for longest is given up",
+    )
 
     schedule: ScheduleConfig | None = Field(
         None, title="Schedule", description="When all tables are maintained"
     )
+
+    @field_validator("cache_size", mode="before")
+    @classmethod
+    def _size_is_one(cls, size: Any) -> Any:
+        return TypeAdapter(ByteSize).validate_python(size) if isinstance(size, str) else size
 
     def keep(self) -> Keep:
         """What is kept."""

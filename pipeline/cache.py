@@ -1,19 +1,22 @@
 """The vector cache: what has been paid for, shared by every table and run of a store."""
 
 import re
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import UTC, datetime
 
 import lance
+import numpy as np
 import pyarrow as pa
 
 from pipeline import schema
-from pipeline.datasets import create_dataset, lost_race, open_dataset
+from pipeline.datasets import create_dataset, give_back, lost_race, open_dataset
 from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
 
 # Small appends make a scan slow long before they make it wrong.
 _COMPACT_BEYOND = 50  # fragments
 _READERS_DONE = 24.0  # hours: whoever still reads what was compacted is long gone then
+_DELETED = 0.1  # of a fragment's rows: from there on it is written anew
 
 
 class VectorCache:
@@ -24,9 +27,9 @@ class VectorCache:
     """
 
     def __init__(self, objects: Objects, space: Space) -> None:
-        self._schema = schema.vectors(space.dimensions)
+        self._schema = schema.cache(space)
         self._objects = objects
-        self._path = f"cache/{folder_name(space)}.lance"
+        self._path = cache_path(folder_name(space))
         self.uri = objects.at(self._path)
 
     def open(self, version: int | None = None) -> lance.LanceDataset | None:
@@ -34,13 +37,16 @@ class VectorCache:
         with store_errors(self.uri):
             return open_dataset(self.uri, self._objects.options, version)
 
-    def append(self, rows: pa.Table) -> None:
-        """Take vectors in, durably."""
+    def append(self, rows: pa.Table, now: datetime | None = None) -> None:
+        """Take vectors in, durably: text_hash and vector."""
+        added = np.full(len(rows), int((now or datetime.now(UTC)).timestamp()), "datetime64[s]")
+        columns = [*rows.select(["text_hash", "vector"]).columns, pa.array(added)]
+        taken = pa.table(columns, names=self._schema.names).cast(self._schema)
         with store_errors(self.uri):
             if self.open() is None:
                 create_dataset(self._objects, self._path, self._schema.empty_table())
             options = self._objects.options
-            lance.write_dataset(rows, self.uri, schema=self._schema, mode="append", storage_options=options)
+            lance.write_dataset(taken, self.uri, schema=self._schema, mode="append", storage_options=options)
 
     def compact(self) -> None:
         """Join small fragments where there are many; it is no harm if another process does the same."""
@@ -49,28 +55,37 @@ class VectorCache:
             compact_cache(self._objects, self._path, _READERS_DONE)
 
 
-def compact_cache(objects: Objects, path: str, grace: float, *, dry_run: bool = False) -> dict[str, int]:
+def compact_cache(
+    objects: Objects, path: str, grace: float, read: Collection[int] = (), *, dry_run: bool = False
+) -> dict[str, int]:
     """Join a cache's small fragments, and give back what readers of `grace` hours ago do not need.
 
-    Gives the fragments before, and the bytes given back.
+    `read` are versions that runs under way have looked into. Gives the fragments before, and the bytes given
+    back.
     """
     uri = objects.at(path)
     with store_errors(uri):
         dataset = open_dataset(uri, objects.options)
         if dataset is None:
             return {"fragments": 0, "bytes": 0}
-        fragments = len(dataset.get_fragments())
+        fragments = dataset.get_fragments()
         if dry_run:
-            return {"fragments": fragments, "bytes": 0}
+            return {"fragments": len(fragments), "bytes": 0}
+        emptied = any(one.num_deletions > _DELETED * one.physical_rows for one in fragments)
         try:
-            if fragments > 1:
+            if len(fragments) > 1 or emptied:
                 dataset.optimize.compact_files()
-            stats = dataset.cleanup_old_versions(older_than=timedelta(hours=grace))
+            size = give_back(dataset, grace, read)
         except OSError as error:
             if not lost_race(error):
                 raise
-            return {"fragments": fragments, "bytes": 0}
-        return {"fragments": fragments, "bytes": int(stats.bytes_removed)}
+            return {"fragments": len(fragments), "bytes": 0}
+        return {"fragments": len(fragments), "bytes": size}
+
+
+def cache_path(folder: str) -> str:
+    """Where the cache of a space is, by its folder's name."""
+    return f"cache/{folder}.lance"
 
 
 def folder_name(space: Space) -> str:

@@ -3,8 +3,10 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import duckdb
 import lance
@@ -55,6 +57,51 @@ def lost_race(error: OSError) -> bool:
     return isinstance(error, CommitConflictError) or bool(_CONFLICT.search(str(error)))
 
 
+def without(dataset: lance.LanceDataset, addresses: pa.Array) -> tuple[list[Any], list[int]]:
+    """Mark rows deleted: gives the fragments that keep some rows, and the ids of those that keep none."""
+    updated, removed = [], []
+    fragments = pc.shift_right(addresses, pa.scalar(32, pa.uint64()))
+    for fragment_id in pc.unique(fragments).to_pylist():
+        mine = addresses.filter(pc.equal(fragments, pa.scalar(fragment_id, pa.uint64())))
+        fragment = dataset.get_fragment(fragment_id)
+        left = None
+        if fragment is not None and len(mine) < fragment.count_rows():
+            listed = ",".join(map(str, mine.to_pylist()))
+            left = fragment.delete(f"_rowaddr IN ({listed})")
+        if left is None:
+            removed.append(fragment_id)
+        else:
+            updated.append(left)
+    return updated, removed
+
+
+def give_back(dataset: lance.LanceDataset, grace: float, read: Collection[int] = ()) -> int:
+    """Remove the versions that nobody needs who reads the newest; gives their bytes.
+
+    Whoever opened a version had the newest one then: it stays for `grace` hours after the next has come, and
+    for as long as a version of `read` is named, which somebody still has open.
+    """
+    horizon = datetime.now(UTC) - timedelta(hours=grace)
+    times = times_of(dataset)
+    before = [version for version, time in times.items() if time <= horizon]
+    oldest = min([max(before, default=0), *(version for version in read if version in times)])
+    return clean(dataset, [version for version in times if version < oldest])
+
+
+def times_of(dataset: lance.LanceDataset) -> dict[int, datetime]:
+    """The versions of a dataset that are there, with when each was made."""
+    found: list[Any] = dataset.versions()
+    return {int(one["version"]): one["timestamp"].astimezone(UTC) for one in found}
+
+
+def clean(dataset: lance.LanceDataset, versions: Sequence[int]) -> int:
+    """Remove versions, and the files that only they are made of; gives their bytes."""
+    if not versions:
+        return 0
+    stats = dataset.cleanup_old_versions(versions=[*versions], error_if_tagged_old_versions=False)
+    return int(stats.bytes_removed)
+
+
 # Quoted, since an annotation that holds the class outlives DuckDB's module, which then complains at exit.
 @contextmanager
 def set_operations() -> "Iterator[duckdb.DuckDBPyConnection]":
@@ -88,11 +135,12 @@ class Located:
         """Look up the texts of a table that DuckDB knows, and that has a column text_hash."""
         self._db = db
         self._datasets = datasets
-        db.execute(_WANTED.format(wanted=wanted))
+        db.execute("create temp table located (text_hash varchar, source utinyint, address ubigint)")
         for source, dataset in enumerate(datasets):
             keys = dataset.scanner(columns=["text_hash"], with_row_address=True).to_reader()
             db.register("keys", keys)
-            db.execute(_LOCATE, {"source": source})
+            missing = f"(from {wanted} anti join located using (text_hash))" if source else wanted
+            db.execute(_LOCATE.format(missing=missing), {"source": source})
 
     def take(self, hashes: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Find vectors; gives the places in `hashes` that were found, and a vector for each."""
@@ -106,13 +154,9 @@ class Located:
         return found["place"].combine_chunks(), vectors
 
 
-_WANTED = """
-create temp table wanted as select distinct text_hash from {wanted};
-create temp table located (text_hash varchar, source utinyint, address ubigint)
-"""
 _LOCATE = """
 insert into located select text_hash, $source, min(_rowaddr) from keys
-semi join (from wanted anti join located using (text_hash)) using (text_hash) group by text_hash
+semi join {missing} using (text_hash) group by text_hash
 """
 _ASK = "select place, source, address from asked join located using (text_hash) order by place"
 

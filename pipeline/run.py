@@ -25,7 +25,7 @@ from pipeline.stages.context import Context, log_of
 from pipeline.stages.diff import diff, list_documents
 from pipeline.stages.embed import embed, embed_sentences
 from pipeline.stages.gate import gate
-from pipeline.stages.plan import plan, plan_sentences
+from pipeline.stages.plan import note_hits, plan, plan_sentences
 from pipeline.stages.publish import publish
 from pipeline.stages.sentences import sentences
 from pipeline.stages.split import split
@@ -231,6 +231,7 @@ def _embed_sentences(
     check_budget(planned, spent.bill)
     if planned.rounds:
         context.check_time()
+        note_hits(context)
         with spent.on("embed"):
             runner(embed_sentences, context, planned, engine(planned.texts))
     return planned.cache_hits
@@ -258,6 +259,7 @@ def _prepare(context: Context, planned: Plan, engine: _Engine, runner: Runner, s
     """
     if planned.texts:
         context.check_time()
+    note_hits(context)
     with spent.on("embed"):
         opened = engine(planned.texts)
         if planned.texts:

@@ -80,6 +80,26 @@ def vectors(dimensions: int) -> pa.Schema:
     )
 
 
+def cache(space: Space) -> pa.Schema:
+    """The vectors of a space as the cache holds them: with when each was taken in, and the space itself."""
+    fields = [*vectors(space.dimensions), pa.field("added", pa.timestamp("s", tz="UTC"), nullable=False)]
+    return pa.schema(fields, metadata={"vecmill.space": json.dumps(asdict(space), ensure_ascii=False)})
+
+
+# When texts that the cache had already were used, a file for each run.
+USES = pa.schema(
+    [
+        pa.field("text_hash", pa.string(), nullable=False),
+        pa.field("used", pa.timestamp("s", tz="UTC"), nullable=False),
+    ]
+)
+
+
+def space_of(stored: pa.Schema) -> Space:
+    """The space that a schema names."""
+    return Space(**json.loads((stored.metadata or {})[b"vecmill.space"]))
+
+
 def table(space: Space, splitter: SplitterSpec) -> pa.Schema:
     """A generation's schema, carrying the space and the splitter that made it.
 
@@ -103,7 +123,4 @@ def table(space: Space, splitter: SplitterSpec) -> pa.Schema:
 def specs(stored: pa.Schema) -> tuple[Space, SplitterSpec]:
     """The space and the splitter that a generation's schema names."""
     metadata = {key.decode(): value.decode() for key, value in (stored.metadata or {}).items()}
-    return (
-        Space(**json.loads(metadata["vecmill.space"])),
-        SplitterSpec(**json.loads(metadata["vecmill.splitter"])),
-    )
+    return space_of(stored), SplitterSpec(**json.loads(metadata["vecmill.splitter"]))

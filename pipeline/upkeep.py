@@ -1,12 +1,14 @@
 """Maintenance: makes tables and cache quick to read, and gives back what nothing needs any more."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
 from pipeline.cache import VectorCache, compact_cache
+from pipeline.eviction import Evicted, evict, fold_uses
 from pipeline.ledger import Ledger
 from pipeline.objects import Objects
 from pipeline.spool import Spool
@@ -18,7 +20,8 @@ from pipeline.store.names import Names
 from pipeline.store.orphans import orphans
 from pipeline.store.retention import retain
 
-_FRAGMENTS = "fragments"
+# What these files of a run are called is its stages' business, which maintenance is no part of.
+_FRAGMENTS, _LOOKED_UP = "fragments", "looked-up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +35,30 @@ class Upkeep:
     def run(self, tables: tuple[str, ...] = ()) -> dict[str, Any]:
         """Maintain tables, all where none is named, and the cache; gives what was done, as JSON."""
         runs = Ledger(self.objects).runs()
-        alive = {run["run_id"] for run in runs if run["state"] == "running"}
+        alive = [run for run in runs if run["state"] == "running"]
+        ended = [run["run_id"] for run in runs if run["state"] != "running"]
         names = tables or tuple(published_tables(self.objects))
         return {
             "dry_run": self.dry_run,
             "tables": {name: self._table(name, alive) for name in names},
             "spool": self._spool(names),
-            "cache": {name: self._cache(name) for name in self.objects.folders("cache")},
-            "runs": self._runs([run["run_id"] for run in runs if run["run_id"] not in alive]),
+            "evicted": self._evict(runs).record(),
+            "cache": self._caches([run["run_id"] for run in alive]),
+            "runs": self._runs(ended),
         }
 
-    def _table(self, table: str, alive: set[str]) -> dict[str, Any]:
+    def _table(self, table: str, alive: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         compacted = compact(self.objects, Log(self.objects, table), dry_run=self.dry_run)
-        named = Names(self.objects, table).all().values()
-        reclaimed = retain(self.objects, table, self.keep, set(named), dry_run=self.dry_run)
-        found = orphans(self.objects, table, set(self._staged(alive)), self.keep.grace)
+        named = set(Names(self.objects, table).all().values())
+        since = min((_began(run) for run in alive), default=None)
+        reclaimed = retain(self.objects, table, self.keep, named, since=since, dry_run=self.dry_run)
+        staged = set(self._staged([run["run_id"] for run in alive]))
+        found = orphans(self.objects, table, staged, self.keep.grace)
         self._delete(found)
         lost = {"files": len(found), "bytes": sum(found.values())}
         return {"compaction": asdict(compacted), "retention": asdict(reclaimed), "orphans": lost}
 
-    def _staged(self, alive: set[str]) -> Iterator[str]:
+    def _staged(self, alive: Sequence[str]) -> Iterator[str]:
         """The names of data files that runs under way have written."""
         for run_id in alive:
             staged = Staging(self.objects, run_id).read_json(_FRAGMENTS) or {"fragments": ()}
@@ -67,8 +74,25 @@ class Upkeep:
                 Spool(self.objects, space).drain(VectorCache(self.objects, space), names)
         return {"requests": sum(map(len, left.values()))}
 
-    def _cache(self, name: str) -> dict[str, int]:
-        return compact_cache(self.objects, f"cache/{name}", self.keep.grace, dry_run=self.dry_run)
+    def _evict(self, runs: Sequence[Mapping[str, Any]]) -> Evicted:
+        """Keep the cache within its bound, but for what runs under way, or to be taken up, may need."""
+        if self.keep.cache_size is None:
+            return Evicted()
+        now = datetime.now(UTC)
+        since = min(
+            [now - timedelta(hours=self.keep.grace), *map(_began, unfinished(runs, now, self.keep.days))]
+        )
+        return evict(self.objects, self.keep.cache_size, since, dry_run=self.dry_run)
+
+    def _caches(self, alive: Sequence[str]) -> dict[str, dict[str, int]]:
+        looked_up = [Staging(self.objects, run_id).read_json(_LOOKED_UP) or {} for run_id in alive]
+        read = [found["version"] for found in looked_up if found.get("version")]
+        if not self.dry_run:
+            fold_uses(self.objects)
+        return {
+            name: compact_cache(self.objects, f"cache/{name}", self.keep.grace, read, dry_run=self.dry_run)
+            for name in self.objects.folders("cache")
+        }
 
     def _runs(self, ended: Sequence[str]) -> dict[str, int]:
         """Remove what only a run under way needs, of runs that are not."""
@@ -83,3 +107,22 @@ class Upkeep:
         if not self.dry_run:
             for path in paths:
                 self.objects.delete(path)
+
+
+def unfinished(runs: Sequence[Mapping[str, Any]], now: datetime, days: float) -> Iterator[Mapping[str, Any]]:
+    """The runs that are under way, and those that may be taken up; `runs` are all, newest first.
+
+    A run that did not end well may be, until another one of its kind does for the same table, or so many days
+    have passed.
+    """
+    done = set[tuple[str, str]]()
+    for run in runs:
+        what = run["table"], run["kind"]
+        if run["state"] == "finished":
+            done.add(what)
+        elif run["state"] == "running" or (what not in done and _began(run) > now - timedelta(days=days)):
+            yield run
+
+
+def _began(run: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(run["started_at"]).astimezone(UTC)

@@ -3,14 +3,14 @@
 Where each text's vector lies is found by one join of sets; the workers take the vectors from there.
 """
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lance
-import numpy as np
 import orjson
 import pyarrow as pa
 from lance.file import LanceFileReader
@@ -27,19 +27,16 @@ from pipeline.stages.context import Context
 from pipeline.stages.plan import LOOKED_UP
 from pipeline.stages.split import CHUNKS
 from pipeline.staging import Staging
-from pipeline.store.table import ensure_generation, generation_name, open_version
-
-if TYPE_CHECKING:
-    import duckdb
+from pipeline.store.table import ensure_generation, fragment_rows, generation_name, open_version
 
 FRAGMENTS = "fragments"
 
-_ROWS = 128 * 1024  # of a fragment, roughly: large enough that compaction leaves it alone
 _BATCH = 4096  # rows of a fragment that are read at once
 _MEMORY = "300MB"  # for sets; what is larger goes to disk
 
-_STAGED = "create temp table staged (text_hash varchar, place bigint)"
-_LIVING = "delete from located where text_hash in (select text_hash from dead)"
+_HASHES = pa.schema([("text_hash", pa.string()), ("place", pa.int64())])
+_STAGED = "create temp table staged as select * from hashes"
+_ALIVE = "delete from located where text_hash in (select text_hash from dead)"
 _MISSING = """
 select count(distinct text_hash) from staged
 anti join located using (text_hash) anti join dead using (text_hash)
@@ -105,51 +102,55 @@ def _datasets(context: Context) -> list[lance.LanceDataset]:
 
 def _parts(context: Context, shards: Sequence[str], datasets: Sequence[lance.LanceDataset]) -> Iterator[Part]:
     """The staged chunks by fragment, each with where its vector lies."""
-    staging = context.staging
+    with tempfile.TemporaryDirectory(prefix="vecmill-places-") as folder:
+        places = f"{folder}/places.arrow"
+        sizes = _locate(context, shards, datasets, places)
+        most = fragment_rows(context.job.space.dimensions)
+        with pa.memory_map(places) as file:  # nine bytes a row, which need not be in memory
+            found = pa.ipc.open_file(file).read_all()
+            names, own, first, rows = list[str](), list[pa.Table](), 0, 0
+            for name, size in zip(shards, sizes, strict=True):
+                names.append(name)
+                own.append(found.slice(first, size).combine_chunks())
+                first, rows = first + size, rows + size
+                if rows >= most:
+                    yield Part(names, own)
+                    names, own, rows = [], [], 0
+            if names:
+                yield Part(names, own)
+
+
+def _locate(
+    context: Context, shards: Sequence[str], datasets: Sequence[lance.LanceDataset], places: str
+) -> list[int]:
+    """Write into a file where the vector of each staged chunk lies; gives the rows of each shard."""
+    staging, sizes = context.staging, list[int]()
+
+    def hashes() -> Iterator[pa.RecordBatch]:
+        for rows in staging.read_tables(shards, ["text_hash"]):
+            numbers = pa.array(range(sum(sizes), sum(sizes) + len(rows)), pa.int64())
+            sizes.append(len(rows))
+            yield from rows.append_column("place", numbers).cast(_HASHES).combine_chunks().to_batches()
+
     with store_errors(context.job.store), set_operations() as db:
         db.execute(f"set memory_limit = '{_MEMORY}'")
-        sizes = _read_keys(db, staging, shards)
+        db.register("hashes", pa.RecordBatchReader.from_batches(_HASHES, hashes()))
+        db.execute(_STAGED)
         Located(db, "staged", datasets)
         db.register("dead", pa.table({"text_hash": staging.dead_hashes()}))
-        db.execute(_LIVING)
-        [(missing,)] = db.execute(_MISSING).fetchall()
-        if missing:
-            raise VecmillError(
-                f"{missing} texts that were embedded have no vector in the cache or the table; "
-                "was the cache removed during the run? Run the same command again"
-            )
-        names, places, rows = list[str](), list[pa.Table](), 0
-        for name, own in zip(shards, _cut(db.sql(_PLACES).to_arrow_reader(), sizes), strict=True):
-            names.append(name)
-            places.append(own)
-            rows += len(own)
-            if rows >= _ROWS:
-                yield Part(names, places)
-                names, places, rows = [], [], 0
-        if names:
-            yield Part(names, places)
-
-
-def _read_keys(db: "duckdb.DuckDBPyConnection", staging: Staging, shards: Sequence[str]) -> list[int]:
-    """Put the staged chunks' text hashes and places into a table; gives the rows of each shard."""
-    db.execute(_STAGED)
-    sizes, first = list[int](), 0
-    for rows in staging.read_tables(shards, ["text_hash"]):
-        places = pa.array(np.arange(first, first + len(rows)))
-        db.from_arrow(rows.append_column("place", places)).insert_into("staged")
-        sizes.append(len(rows))
-        first += len(rows)
+        db.execute(_ALIVE)
+        found, nowhere = db.sql(_PLACES).to_arrow_reader(), 0
+        with pa.ipc.new_file(places, found.schema) as file:
+            for batch in found:
+                file.write_batch(batch)
+                nowhere += batch["address"].null_count
+        missing = db.execute(_MISSING).fetchall()[0][0] if nowhere else 0
+    if missing:
+        raise VecmillError(
+            f"{missing} texts that were embedded have no vector in the cache or the table; "
+            "was the cache removed during the run? Run the same command again"
+        )
     return sizes
-
-
-def _cut(batches: pa.RecordBatchReader, sizes: Sequence[int]) -> Iterator[pa.Table]:
-    """Rows in tables of these sizes."""
-    left = batches.schema.empty_table()
-    for size in sizes:
-        while len(left) < size:
-            left = pa.concat_tables([left, pa.Table.from_batches([batches.read_next_batch()])])
-        yield left.slice(0, size).combine_chunks()
-        left = left.slice(size)
 
 
 def read_fragment(
@@ -192,20 +193,17 @@ class FragmentWriter:
         now = pa.scalar(datetime.now(UTC), pa.timestamp("us", tz="UTC"))
         try:
             for chunks, places in zip(self._staging.read_tables(part.shards), part.places, strict=True):
-                alive = places["address"].is_valid()
-                own, found = (
-                    chunks.filter(alive).drop_columns(["prefix"]),
-                    places.filter(alive).combine_chunks(),
-                )
-                if not len(own):
+                if places["address"].null_count:
+                    alive = places["address"].is_valid()
+                    chunks, places = chunks.filter(alive), places.filter(alive)
+                if not len(chunks):
                     continue
-                vectors = take_vectors(
-                    self._datasets, found["source"].combine_chunks(), found["address"].combine_chunks()
-                )
+                sources, addresses = (places[name].combine_chunks() for name in ("source", "address"))
                 rows = (
-                    own.append_column("vector", vectors)
-                    .append_column("run_id", pa.repeat(self.job.run_id, len(own)))
-                    .append_column("embedded_at", pa.repeat(now, len(own)))
+                    chunks.drop_columns(["prefix"])
+                    .append_column("vector", take_vectors(self._datasets, sources, addresses))
+                    .append_column("run_id", pa.repeat(self.job.run_id, len(chunks)))
+                    .append_column("embedded_at", pa.repeat(now, len(chunks)))
                 )
                 yield from rows.cast(target).combine_chunks().to_batches()
         except Exception as error:

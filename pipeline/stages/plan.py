@@ -20,6 +20,7 @@ from pipeline.datasets import set_operations
 from pipeline.embedding import limits
 from pipeline.embedding.packing import Text, pack
 from pipeline.errors import InputError
+from pipeline.eviction import note_uses
 from pipeline.model import Amount, ChunkCounts, DocumentCounts, Endpoint, Job, Plan
 from pipeline.objects import store_errors
 from pipeline.spool import Spool
@@ -36,12 +37,15 @@ if TYPE_CHECKING:
 TEXTS = "texts"
 SENTENCE_TEXTS = "sentence-texts"
 LOOKED_UP = "looked-up"  # the version of the cache that was looked into
+HITS = "hits"  # the texts that it has, a table for each round
 
 _DISTINCT = """
 create temp table staged as select * from batches;
 create temp table distinct_texts as
 select text_hash, min(place) as place, any_value(tokens) as tokens from staged group by text_hash
 """
+
+_HITS = "select text_hash from distinct_texts semi join cached using (text_hash)"
 
 _WANTED = """
 select place, text_hash, tokens from distinct_texts
@@ -104,11 +108,21 @@ def plan_sentences(context: Context, documents: DocumentCounts) -> Plan:
 def _staged(context: Context, name: str, columns: Sequence[str]) -> "Iterator[duckdb.DuckDBPyConnection]":
     """The sets to plan by: what is staged, its distinct texts, and what holds vectors already."""
     with store_errors(context.job.store), set_operations() as db:
-        db.register("batches", _placed(read_shards(context.staging, name), columns))
+        db.register("batches", _placed(read_shards(context.staging, name, columns), columns))
         db.execute(_DISTINCT)
         for known, rows in _known(context).items():
             db.register(known, rows)
+        context.staging.write_table(f"{HITS}/{name}", db.sql(_HITS).to_arrow_table())
         yield db
+
+
+def note_hits(context: Context) -> None:
+    """Note that the run uses what the cache has of its texts: what was used lately is not given up."""
+    tables = context.staging.shards(HITS)
+    hashes = [rows["text_hash"] for rows in context.staging.read_tables(tables)]
+    if hashes:
+        found = pa.chunked_array([chunk for column in hashes for chunk in column.chunks], pa.string())
+        note_uses(context.store, context.job.space, context.job.run_id, found)
 
 
 def _wanted(db: "duckdb.DuckDBPyConnection") -> pa.Table:

@@ -13,9 +13,9 @@ from pipeline.datasets import lost_race, open_dataset
 from pipeline.errors import StoreRefused
 from pipeline.objects import Objects, store_errors
 from pipeline.store.log import Entry, Log
-from pipeline.store.table import generation_uri, open_version, same_rows, tag_live
+from pipeline.store.table import fragment_rows, generation_uri, open_version, same_rows, tag_live
 
-_SMALL = 100_000  # rows of a fragment below which it counts as small
+_SMALL = 0.7  # of the rows of a large fragment, below which one counts as small
 _FEW = 10  # small fragments that are left alone
 _DELETED = 0.1  # of a fragment's rows
 _TRIES = 10
@@ -47,12 +47,18 @@ def compact(objects: Objects, log: Log, *, dry_run: bool = False) -> Compacted:
 
 def _need(dataset: lance.LanceDataset) -> Compacted:
     fragments = dataset.get_fragments()
-    small = sum(fragment.physical_rows < _SMALL for fragment in fragments)
+    bound = _small(dataset)
+    small = sum(fragment.physical_rows < bound for fragment in fragments)
     emptied = sum(fragment.num_deletions > _DELETED * fragment.physical_rows for fragment in fragments)
     unindexed = 0
     for index in dataset.describe_indices():
         unindexed += dataset.stats.index_stats(index.name)["num_unindexed_rows"]
     return Compacted(len(fragments) if small > _FEW or emptied else 0, 0, unindexed)
+
+
+def _small(dataset: lance.LanceDataset) -> int:
+    """Rows below which a fragment is small. What is larger is not written anew when small ones are joined."""
+    return int(_SMALL * fragment_rows(dataset.schema.field("vector").type.list_size))
 
 
 def _compacted(objects: Objects, log: Log, live: Entry) -> tuple[int, int] | None:
@@ -63,7 +69,7 @@ def _compacted(objects: Objects, log: Log, live: Entry) -> tuple[int, int] | Non
             base = same_rows(uri, objects.options, live.lance_version)
             if base is None:
                 return None
-            base.optimize.compact_files()
+            base.optimize.compact_files(target_rows_per_fragment=_small(base))
             base.optimize.optimize_indices()
         except OSError as error:
             if not lost_race(error):

@@ -7,15 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import lance
-
-from pipeline.datasets import open_dataset
+from pipeline.datasets import clean, open_dataset, times_of
 from pipeline.objects import Objects, store_errors
 from pipeline.store.keep import Keep
 from pipeline.store.log import Entry, Log
 from pipeline.store.table import generation_uri
-
-_TAG = "kept-by-vecmill-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +29,18 @@ class Reclaimed:
 
 
 def kept(
-    entries: Sequence[Entry], keep: Keep, named: Collection[int], now: datetime
+    entries: Sequence[Entry],
+    keep: Keep,
+    named: Collection[int],
+    now: datetime,
+    since: datetime | None = None,
 ) -> tuple[list[Entry], list[Entry]]:
     """The versions that stay, and those that go; `entries` are all of them, newest first.
 
-    A version was live until the next one was published. What a later version goes back to stays with it.
+    A version was live until the next one was published. What a later version goes back to stays with it, and
+    what was live after `since` with the run that began then.
     """
-    horizon = now - max(timedelta(days=keep.days), timedelta(hours=keep.grace))
+    horizon = min(since or now, now - max(timedelta(days=keep.days), timedelta(hours=keep.grace)))
     stays, goes = list[Entry](), list[Entry]()
     until = now
     for place, entry in enumerate(entries):
@@ -47,8 +48,10 @@ def kept(
         (stays if recent else goes).append(entry)
         until = datetime.fromisoformat(entry.published_at)
     needed = {(entry.generation, entry.lance_version) for entry in stays}
-    back = [entry for entry in goes if (entry.generation, entry.lance_version) in needed]
-    return stays + back, [entry for entry in goes if entry not in back]
+    back, gone = list[Entry](), list[Entry]()
+    for entry in goes:
+        (back if (entry.generation, entry.lance_version) in needed else gone).append(entry)
+    return stays + back, gone
 
 
 def retain(
@@ -58,11 +61,15 @@ def retain(
     named: Collection[int] = (),
     now: datetime | None = None,
     *,
+    since: datetime | None = None,
     dry_run: bool = False,
 ) -> Reclaimed:
-    """Give back what only versions that go need; raises StoreRefused where the store will not."""
+    """Give back what only versions that go need; raises StoreRefused where the store will not.
+
+    `since` is when the oldest run began that is under way.
+    """
     moment = now or datetime.now(UTC)
-    stays, goes = kept(Log(objects, table).entries(), keep, named, moment)
+    stays, goes = kept(Log(objects, table).entries(), keep, named, moment, since)
     reclaimed = Reclaimed()
     for generation in sorted({entry.generation for entry in goes}):
         wanted = {entry.lance_version for entry in stays if entry.generation == generation}
@@ -72,39 +79,15 @@ def retain(
             dataset = open_dataset(uri, objects.options)
             if dataset is None:
                 continue
-            there = {int(one["version"]) for one in dataset.versions()}
-            if wanted and gone & there:
-                size = 0 if dry_run else _clean(dataset, wanted, keep, moment)
-                reclaimed += Reclaimed(len(gone & there), 0, size)
+            there = times_of(dataset)
+            old = len(gone & there.keys())
+            if wanted and old:
+                horizon = min(since or moment, moment - timedelta(hours=keep.grace))
+                doomed = [one for one, made in there.items() if one not in wanted and made < horizon]
+                reclaimed += Reclaimed(old, 0, 0 if dry_run else clean(dataset, doomed))
             elif not wanted:
-                size = _drop(objects, table, generation, dry_run)
-                reclaimed += Reclaimed(len(gone & there), 1, size)
+                reclaimed += Reclaimed(old, 1, _drop(objects, table, generation, dry_run))
     return reclaimed
-
-
-def _clean(dataset: lance.LanceDataset, wanted: Collection[int], keep: Keep, now: datetime) -> int:
-    """Remove all Lance versions but the wanted ones and those of the grace time; gives the bytes."""
-    for version in wanted:
-        _tag(dataset, version)
-    try:
-        # By this machine's clock, as Lance reads the times of its files.
-        age = timedelta(hours=keep.grace) + max(timedelta(0), datetime.now(UTC) - now)
-        stats = dataset.cleanup_old_versions(older_than=age, error_if_tagged_old_versions=False)
-        return int(stats.bytes_removed)
-    finally:
-        for version in wanted:
-            _untag(dataset, version)
-
-
-def _tag(dataset: lance.LanceDataset, version: int) -> None:
-    name = f"{_TAG}{version}"
-    if name not in dataset.tags.list():
-        dataset.tags.create(name, version)
-
-
-def _untag(dataset: lance.LanceDataset, version: int) -> None:
-    if f"{_TAG}{version}" in dataset.tags.list():
-        dataset.tags.delete(f"{_TAG}{version}")
 
 
 def _drop(objects: Objects, table: str, generation: str, dry_run: bool) -> int:

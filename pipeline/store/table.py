@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import lance
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import ids, schema
-from pipeline.datasets import Options, create_dataset, lost_race, open_dataset
+from pipeline.datasets import Options, create_dataset, lost_race, open_dataset, without
 from pipeline.errors import StoreRefused
 from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
@@ -19,6 +17,10 @@ from pipeline.store.log import Entry, Log
 # A new generation's first Lance version creates it and the second gives it its text index: both are
 # empty, and whatever comes later may hold rows.
 EMPTY = 2
+
+_MANY = 128 * 1024  # rows of a fragment
+_FRAGMENT = 256 * 2**20  # bytes of one, roughly
+_TEXT = 1024  # bytes a row without its vector, roughly
 
 
 def generation_name(number: int, space: Space, splitter: SplitterSpec) -> str:
@@ -33,6 +35,11 @@ def generation_uri(objects: Objects, table: str, generation: str) -> str:
 
 def _path(table: str, generation: str) -> str:
     return f"tables/{table}/{generation}.lance"
+
+
+def fragment_rows(dimensions: int) -> int:
+    """How many rows make a large fragment: a writer needs some twice its size in memory."""
+    return max(8192, min(_MANY, _FRAGMENT // (4 * dimensions + _TEXT)))
 
 
 def open_version(objects: Objects, table: str, entry: Entry) -> lance.LanceDataset:
@@ -121,7 +128,7 @@ def tag_live(objects: Objects, log: Log) -> None:
 
 def _committed(uri: str, options: Options, base: lance.LanceDataset, change: Change) -> Committed | None:
     replaced = _chunk_ids(base, change.rows)
-    updated, removed = _without(base, change.rows)
+    updated, removed = without(base, change.rows)
     fragments = [lance.FragmentMetadata.from_json(text) for text in change.fragments]
     operation = lance.LanceOperation.Update(
         removed_fragment_ids=removed,
@@ -157,21 +164,3 @@ def _chunk_ids(dataset: lance.LanceDataset, addresses: pa.Array) -> pa.Array:
     if not len(addresses):
         return pa.array([], pa.string())
     return dataset._take_rows(addresses.to_pylist(), columns=["chunk_id"])["chunk_id"].combine_chunks()
-
-
-def _without(dataset: lance.LanceDataset, addresses: pa.Array) -> tuple[list[Any], list[int]]:
-    """Mark rows deleted: gives the fragments that keep some rows, and the ids of those that keep none."""
-    updated, removed = [], []
-    fragments = pc.shift_right(addresses, pa.scalar(32, pa.uint64()))
-    for fragment_id in pc.unique(fragments).to_pylist():
-        mine = addresses.filter(pc.equal(fragments, pa.scalar(fragment_id, pa.uint64())))
-        fragment = dataset.get_fragment(fragment_id)
-        left = None
-        if fragment is not None and len(mine) < fragment.count_rows():
-            listed = ",".join(map(str, mine.to_pylist()))
-            left = fragment.delete(f"_rowaddr IN ({listed})")
-        if left is None:
-            removed.append(fragment_id)
-        else:
-            updated.append(left)
-    return updated, removed
