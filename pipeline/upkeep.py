@@ -15,7 +15,7 @@ from pipeline.spool import Spool
 from pipeline.staging import Staging
 from pipeline.store.compaction import compact
 from pipeline.store.keep import Keep
-from pipeline.store.log import Log, published_tables
+from pipeline.store.log import Log, published_tables, under_way
 from pipeline.store.names import Names
 from pipeline.store.orphans import orphans
 from pipeline.store.retention import retain
@@ -67,7 +67,9 @@ class Upkeep:
 
     def _spool(self, tables: tuple[str, ...]) -> dict[str, int]:
         """Take into the cache what killed runs have left in the spool."""
-        spaces = {Log(self.objects, table).live().specs()[0] for table in tables}
+        logs = [Log(self.objects, table) for table in tables]
+        logs += [log for table in tables for log in under_way(self.objects, table)]
+        spaces = {log.live().specs()[0] for log in logs}
         left = {space: Spool(self.objects, space).names() for space in spaces}
         for space, names in left.items():
             if names and not self.dry_run:

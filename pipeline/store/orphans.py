@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from pipeline.datasets import Options, open_dataset
 from pipeline.objects import Objects, store_errors
-from pipeline.store.log import Log
+from pipeline.store.log import Log, under_way
 from pipeline.store.table import generation_uri
 
 
@@ -23,7 +23,9 @@ def orphans(
     """
     oldest = (now or datetime.now(UTC)) - timedelta(hours=grace)
     found: dict[str, int] = {}
-    for generation in sorted({entry.generation for entry in Log(objects, table).entries()}):
+    names = {entry.generation for entry in Log(objects, table).entries()}
+    names |= {str(log.generation) for log in under_way(objects, table)}
+    for generation in sorted(names):
         uri = generation_uri(objects, table, generation)
         files = objects.listed(f"tables/{table}/{generation}.lance/data")
         old = [file for file in files if file.modified < oldest and file.name not in staged]
