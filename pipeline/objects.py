@@ -1,5 +1,6 @@
 """Small objects of the store by path, with conditional creation, on a folder or object storage."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _AT_ONCE = 16  # requests to object storage on their way, where there are many to make
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_@-][A-Za-z0-9_@.-]*/)*[A-Za-z0-9_@-][A-Za-z0-9_@.-]*")  # paths as files
 _PROVEN = b"conditional writes work"
 
 
@@ -120,8 +122,10 @@ class Objects:
         """Read an object; None where there is none."""
         with self._errors(path):
             try:
+                if not self._remote and _PLAIN.fullmatch(path):  # a fifth of the time, where there are many
+                    return Path(self.uri, path).read_bytes()
                 return bytes(obstore.get(self._store, path).bytes())
-            except FileNotFoundError as error:
+            except (FileNotFoundError, IsADirectoryError) as error:
                 if no_bucket(error):
                     raise
                 return None

@@ -6,7 +6,8 @@ processes and machines. An entry is never rewritten: history only grows.
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,7 @@ from pipeline.objects import Objects
 from pipeline.splitter_spec import SplitterSpec
 
 _ENTRY = re.compile(r"/(?P<number>[0-9]+)\.json$")
+_READ = 256  # entries at a time
 _AHEAD = 64  # entries asked for at once on object storage: a small one takes as long as its request's way
 
 
@@ -62,9 +64,14 @@ class Log:
         return sorted(int(entry["number"]) for entry in found if entry)
 
     def last(self) -> Entry | None:
-        """The live version; None before the first publish."""
-        numbers = self.numbers()
-        return self._read(numbers[-1]) if numbers else None
+        """The live version; None before the first publish. However many there are, it reads a few objects."""
+        entry = self._find(self._hint())
+        if entry is None:
+            numbers = self.numbers()
+            return self._read(numbers[-1]) if numbers else None
+        while (later := self._find(entry.version + 1)) is not None:
+            entry = later
+        return entry
 
     def live(self) -> Entry:
         """The live version; raises InputError where nothing was ever published."""
@@ -77,9 +84,9 @@ class Log:
         """A version by its number, the live one for None."""
         if version is None:
             return self.live()
-        data = self._objects.get(self._path(version))
-        if data is not None:
-            return self._entry(version, data)
+        entry = self._find(version)
+        if entry is not None:
+            return entry
         numbers = self.numbers()
         if not numbers:
             raise InputError(self._missing())
@@ -106,15 +113,40 @@ class Log:
 
     def entries(self) -> list[Entry]:
         """All versions, newest first."""
-        return self._read_all(self.numbers()[::-1])
+        return list(self.newest())
+
+    def newest(self) -> Iterator[Entry]:
+        """The versions, newest first, read as they are asked for."""
+        numbers = self.numbers()[::-1]
+        for first in range(0, len(numbers), _READ):
+            yield from self._read_all(numbers[first : first + _READ])
 
     def since(self, version: int) -> list[Entry]:
         """The versions after one, oldest first."""
-        return self._read_all([number for number in self.numbers() if number > version])
+        last = self.last()
+        return self._read_all(range(version + 1, last.version + 1)) if last else []
 
     def append(self, entry: Entry) -> bool:
         """Make a version live; False where another publish took its number."""
-        return self._objects.create(self._path(entry.version), orjson.dumps(asdict(entry)))
+        if not self._objects.create(self._path(entry.version), orjson.dumps(asdict(entry))):
+            return False
+        if self.generation is None:
+            with suppress(StoreRefused):  # it saves readers a search, and is no part of the commit
+                self._objects.put(self._hint_path, str(entry.version).encode())
+        return True
+
+    def _hint(self) -> int:
+        """The number of a version near the last, from which to look on; 0 where none is known."""
+        data = b"" if self.generation else self._objects.get(self._hint_path) or b""
+        return int(data) if data.isdigit() else 0
+
+    @property
+    def _hint_path(self) -> str:
+        return f"{self._folder}/last"
+
+    def _find(self, number: int) -> Entry | None:
+        data = self._objects.get(self._path(number)) if number else None
+        return None if data is None else self._entry(number, data)
 
     def _path(self, number: int) -> str:
         return f"{self._folder}/{number}.json"

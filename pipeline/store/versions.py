@@ -71,7 +71,7 @@ def versions(objects: Objects, table: str) -> Iterator[dict[str, Any]]:
     for name, version in sorted(Names(objects, table).all().items()):
         called.setdefault(version, []).append(name)
     made = dict[str, tuple[str, str]]()  # a generation has one space and one splitter
-    for entry in Log(objects, table).entries():
+    for entry in Log(objects, table).newest():
         if entry.generation not in made:
             space, splitter = entry.specs()
             made[entry.generation] = space.name, splitter.name

@@ -125,3 +125,55 @@ def test_the_space_of_an_entry_keeps_its_prefixes(log: Log) -> None:
     entry = _entry(1)
     log.append(Entry(**{**asdict(entry), "space": asdict(space)}))
     assert log.live().specs()[0] == space
+
+
+@pytest.mark.parametrize("hint", [b"", b"1", b"3", b"5", b"99", "第二".encode(), b"-2"])
+def test_whatever_is_noted_of_the_last_version_the_last_one_is_found(
+    log: Log, store: str, hint: bytes
+) -> None:
+    for version in range(1, 6):
+        log.append(_entry(version))
+    Objects(store).put("tables/docs/log/last", hint)
+    assert log.live().version == 5
+    assert [entry.version for entry in log.since(3)] == [4, 5]
+    assert log.append(_entry(6))
+    assert log.live().version == 6
+
+
+class Counted(Objects):
+    """A store that counts what it is asked for."""
+
+    asked = 0
+
+    def get(self, path: str) -> bytes | None:
+        """Read an object."""
+        self.asked += 1
+        return super().get(path)
+
+    def paths(self, prefix: str) -> list[str]:
+        """The paths of objects."""
+        raise AssertionError("a list of all versions grows with them")
+
+
+def test_the_last_version_of_many_is_found_without_a_list_of_them(log: Log, store: str) -> None:
+    for version in range(1, 301):
+        log.append(_entry(version))
+    objects = Counted(store)
+    assert Log(objects, "docs").live().version == 300
+    assert objects.asked == 3
+    assert [entry.version for entry in Log(objects, "docs").since(298)] == [299, 300]
+
+
+class Full(Objects):
+    """A store that has no room for more than a log's entries."""
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write an object."""
+        raise StoreRefused(f"no space left for {path}")
+
+
+def test_a_version_whose_number_cannot_be_noted_is_published_all_the_same(store: str) -> None:
+    log = Log(Full(store, create=True), "docs")
+    assert log.append(_entry(1))
+    assert log.append(_entry(2))
+    assert log.live().version == 2
