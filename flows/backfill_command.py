@@ -1,6 +1,6 @@
 """vecmill backfill: a table in another space, or cut otherwise, beside the live generation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -139,6 +139,7 @@ def _plan(form: BackfillConfig, config: Config, common: Common) -> None:
 
 
 def _fill(form: BackfillConfig, config: Config, common: Common, against: Against, *, switch: bool) -> None:
+    from infra.reach import check_table_canaries
     from infra.wiring import make_backfill, make_engines
     from pipeline.backfill import backfill as fill
     from pipeline.backfill import brought_live
@@ -149,21 +150,31 @@ def _fill(form: BackfillConfig, config: Config, common: Common, against: Against
     engines = make_engines(form.engine, job, form.workers)
     with Bars.of(common) as bars:
         filling = fill(job, engines, progress=bars, part=form.part)
-        found = _compared(config, job, against, bars) if against.asked else None
-        entry = None
-        if found:
-            _show(found.record(), against, common)
-            found.check(conditions)
-        if switch or conditions:
+    _said(common, render_backfill.filling, filling.record())
+    found, entry = None, None
+    if against.asked:
+        with Bars.of(common) as bars:
+            found = _compared(config, job, against, bars)
+        _write(found.record(), against)
+        _said(common, render_backfill.comparison, found.record())
+        found.check(conditions)
+    if switch or conditions:
+        check_table_canaries(config, job)
+        with Bars.of(common) as bars:
             filling, entry = brought_live(job, filling, engines, progress=bars)
     values = {**filling.record(), "version": entry.version if entry else None}
+    _said(common, render_backfill.outcome, values)
     if common.json:
         render.json_document({**values, "comparison": found.record() if found else None})
-        return
-    render_backfill.filling(values)
-    if entry is not None:
+    elif entry is not None:
         for line in out_of_date(config, form.table, entry.specs()[0]):
             render.note(line)
+
+
+def _said(common: Common, show: Callable[[dict[str, Any]], None], values: dict[str, Any]) -> None:
+    """Show what a step came to, unless a program reads along."""
+    if not common.json:
+        show(values)
 
 
 def _compared(config: Config, job: Job, against: Against, progress: Progress) -> "Comparison":
@@ -176,16 +187,16 @@ def _compared(config: Config, job: Job, against: Against, progress: Progress) ->
     )
 
 
-def _show(values: Mapping[str, Any], against: Against, common: Common) -> None:
-    if against.page:
-        from tasks.comparison_page import page
+def _write(values: Mapping[str, Any], against: Against) -> None:
+    """Write the page of a comparison, where one is asked for."""
+    if against.page is None:
+        return
+    from tasks.comparison_page import page
 
-        try:
-            against.page.write_text(page(values), "utf-8")
-        except OSError as error:
-            raise InputError(f"{against.page} cannot be written: {error.strerror}") from error
-    if not common.json:
-        render_backfill.comparison(values)
+    try:
+        against.page.write_text(page(values), "utf-8")
+    except OSError as error:
+        raise InputError(f"{against.page} cannot be written: {error.strerror}") from error
 
 
 def out_of_date(config: Config, table: str, space: Space) -> list[str]:

@@ -12,7 +12,7 @@ _NAMED = 3  # documents
 
 
 def filling(values: Mapping[str, Any]) -> None:
-    """What a backfill did, and what comes next."""
+    """What a backfill did."""
     embedding, parts = values["embedding"], values["parts"]
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_row("documents", render.counts(values["documents"]))
@@ -29,7 +29,6 @@ def filling(values: Mapping[str, Any]) -> None:
     table.add_row("time", f"{values['seconds']['total']:.1f} s, {parts:,} part{'' if parts == 1 else 's'}")
     table.add_row("run", values["run_id"])
     render.out.print(table)
-    _next(values)
 
 
 def comparison(values: Mapping[str, Any]) -> None:
@@ -37,7 +36,8 @@ def comparison(values: Mapping[str, Any]) -> None:
     render.rows([{"": name, "live": a, "next": b} for name, a, b in comparison_rows(values)])
 
 
-def _next(values: Mapping[str, Any]) -> None:
+def outcome(values: Mapping[str, Any]) -> None:
+    """Where the generation stands, and what comes next."""
     name, generation, version = render.escape(values["table"]), values["generation"], values["level_with"]
     if values["version"]:
         live = f"version {values['version']} of {name} is live"

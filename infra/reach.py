@@ -10,10 +10,11 @@ from infra.embedding_form import EmbeddingConfig
 from infra.wiring import make_endpoint
 from pipeline.analysis.labelled import Labelled
 from pipeline.analysis.questions import read_questions
+from pipeline.canaries import check_canaries
 from pipeline.comparison import Asked, Comparison, Reached, compare
 from pipeline.errors import InputError
 from pipeline.local_models import identified
-from pipeline.model import Job, Price, Space
+from pipeline.model import Canary, Job, Price, Space
 from pipeline.objects import Objects
 from pipeline.ports import Progress, silent
 from pipeline.staging import RECORD, Staging
@@ -62,6 +63,14 @@ def compared(
     return compare(
         store, job.table, job.generation, (live, new), asked, top_k=top_k, sample=sample, progress=progress
     )
+
+
+def check_table_canaries(config: Config, job: Job) -> None:
+    """Ask the canaries of a table's pipelines in the generation that a job fills; raises GateFailed."""
+    found = [form.gate for form in config.pipelines.values() if form.table == job.table]
+    canaries = [Canary(**canary.model_dump()) for gate in found for canary in gate.canaries]
+    reached = Reached(job.endpoint, job.price, job.space)
+    check_canaries(Objects(job.store), job.table, job.generation, reached, canaries)
 
 
 def access(config: Config, store: Objects, table: str, entry: Entry) -> EmbeddingConfig:
