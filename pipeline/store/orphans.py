@@ -4,13 +4,15 @@ A run that is killed between writing fragments and its commit leaves them. Lance
 together with what others have staged.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
-from pipeline.datasets import Options, open_dataset
+from pipeline.datasets import Options, open_dataset, times_of
 from pipeline.objects import Objects, store_errors
 from pipeline.store.log import Log, under_way
 from pipeline.store.table import generation_uri
+
+_CLOCKS_DIFFER = timedelta(days=2)  # of machines, at most
 
 
 def orphans(
@@ -31,18 +33,25 @@ def orphans(
         old = [file for file in files if file.modified < oldest and file.name not in staged]
         if old:
             with store_errors(uri):
-                known = _known(uri, objects.options)
-            found |= {file.path: file.size for file in old if file.name not in known}
+                lost = _unknown(uri, objects.options, {file.name: file.modified for file in old})
+            found |= {file.path: file.size for file in old if file.name in lost}
     return found
 
 
-def _known(uri: str, options: Options) -> set[str]:
-    """The names of all data files that any version of a dataset is made of."""
-    newest, names = open_dataset(uri, options), set[str]()
-    for version in newest.versions() if newest else ():
-        dataset = open_dataset(uri, options, int(version["version"]))
+def _unknown(uri: str, options: Options, files: Mapping[str, datetime]) -> set[str]:
+    """Those data files that no version of a dataset is made of; `files` tells when each was written.
+
+    Most files are in the newest versions, and none in one that is older than it: few versions are opened.
+    """
+    newest, unknown = open_dataset(uri, options), dict(files)
+    times = times_of(newest) if newest else {}
+    for version in sorted(times, reverse=True):
+        if not unknown or times[version] < min(unknown.values()) - _CLOCKS_DIFFER:
+            break
+        dataset = open_dataset(uri, options, version)
         if dataset is None:  # what it is made of is not known, so nothing can be told from it
-            raise FileNotFoundError(f"Lance version {version['version']} has gone meanwhile; run it again")
+            raise FileNotFoundError(f"Lance version {version} has gone meanwhile; run it again")
         for fragment in dataset.get_fragments():
-            names |= {file.path for file in fragment.data_files()}
-    return names
+            for file in fragment.data_files():
+                unknown.pop(file.path, None)
+    return set(unknown)
