@@ -100,7 +100,7 @@ def refilled(
     values["splitter"] = SplitterConfig.of(live.specs()[1]).model_dump(exclude_none=True)
     values["embedding"] = _access(config, store, table, options.get("embedding"))
     given = with_options(values, options)
-    if given["splitter"] == values["splitter"]:
+    if "splitter" not in with_options({}, options):
         given["splitter"] = None
     try:
         return BackfillConfig.model_validate(given)

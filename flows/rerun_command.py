@@ -53,7 +53,7 @@ def _form(config: Config, run_id: str, options: dict[str, Any], scope: str, tabl
     job = Job.of(Ledger(Objects(config.store.uri)).run(run_id)["job"])
     usual = SplitterConfig.of(job.splitter).model_dump(exclude_none=True)
     given = with_options({"splitter": usual}, options)
-    if given["splitter"] == usual:
+    if "splitter" not in with_options({}, options):
         del given["splitter"]
     try:
         return RerunConfig.model_validate({**given, "run_id": run_id, "scope": scope, "table": table})
