@@ -78,7 +78,7 @@ class Deployment:
             "tags": self.tags,
             "entrypoint": f"{self.flow.fn.__module__}.{self.flow.fn.__name__}",
             "pull_steps": [],
-            "parameter_openapi_schema": parameter_schema(self.flow).model_dump(exclude_unset=True),
+            "parameter_openapi_schema": _titled(parameter_schema(self.flow).model_dump(exclude_unset=True)),
             "enforce_parameter_schema": True,
         }
         return {**values, "version": ids.fingerprint(_plain(values))}
@@ -176,6 +176,13 @@ def _check_free(client: SyncPrefectClient, deployment: Deployment) -> None:
         f"the server has a deployment {deployment.full_name} already, which is not of this store (its tags "
         f"are {', '.join(other.tags) or 'none'}); rename the pipeline, or delete that deployment"
     )
+
+
+def _titled(schema: dict[str, Any]) -> dict[str, Any]:
+    """A form whose groups are headed like its fields; Prefect would head them with a parameter's name."""
+    for name, group in schema["properties"].items():
+        group["title"] = name.replace("_", " ").capitalize()
+    return schema
 
 
 def _scheduled(form: ScheduleConfig) -> DeploymentScheduleCreate:

@@ -48,6 +48,7 @@ def up(
     try:
         use_prefect({**place.environment(), **_config_file(common)})
         changes = _registered(config, POOL, _variables(common), kind="process")
+        _given_back(POOL)
         services.worker.start()
         _told(changes, common)
         render.err.print(f"the dashboard is at [bold]{place.dashboard}[/], its logs are in {place.home}")
@@ -98,6 +99,20 @@ def _registered(config: Config, pool: str, variables: dict[str, Any], kind: str 
             raise UsageError(f"--image is for pools that start containers; {pool} starts processes")
         register_automations(client)
         return register(client, deployments(config), Pool(pool, variables))
+
+
+def _given_back(pool: str) -> None:
+    """Let no run look alive that ended with the worker before this one."""
+    from prefect.client.orchestration import get_client
+
+    from tasks.lost import give_back
+
+    with get_client(sync_client=True) as client:
+        lost = give_back(client, pool)
+    if lost:
+        render.note(
+            f"{lost:,} runs had ended with the worker before this one; they do not look alive any more"
+        )
 
 
 def _variables(common: Common) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class Place:
             "PREFECT_UI_API_URL": self.api,  # else the pages of another port stay blank
             # A server that is restarted must know who holds which slot.
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
             "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "10",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
