@@ -1,6 +1,7 @@
 """Readers beside runs that publish and people who go back: they see whole versions, and nothing else."""
 
 import os
+import re
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
@@ -32,12 +33,8 @@ def _pages(edition: int) -> dict[str, str]:
 
 def _seen(rows: pa.Table) -> tuple[int, int]:
     """The edition that rows are of, and how many; raises AssertionError for a mixture."""
-    editions = {
-        text.split("Edition ")[1].split(".")[0] for text in rows["text"].to_pylist() if "Edition" in text
-    }
-    editions |= {text.split("第")[1].split("版")[0] for text in rows["text"].to_pylist() if "第" in text}
-    [edition] = editions
-    documents = {name for name in rows["doc_id"].to_pylist()}
+    texts, documents = rows["text"].to_pylist(), set(rows["doc_id"].to_pylist())
+    [edition] = {found[1] for text in texts for found in re.finditer(r"(?:Edition |第)(\d+)[.版]", text)}
     whole = _PAGES + int(edition) % 2
     assert documents == {f"{number}.md" for number in range(whole)}
     assert len(rows) == 2 * whole
