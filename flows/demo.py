@@ -4,7 +4,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from flows import render
+from flows import render, render_hits
 from flows.options import Common
 from flows.render_progress import Bars
 from infra.config import PipelineConfig, SourceConfig, StoreConfig
@@ -37,7 +37,7 @@ def run_demo(store: StoreConfig, common: Common) -> None:
     render.report(values)
     for question, hits in answers.items():
         render.out.print()
-        render.hits(question, hits)
+        render_hits.hits(question, hits)
     render.out.print(_next(store))
 
 

@@ -1,4 +1,4 @@
-"""The commands that read: search, split, sql, tables and the run ledger."""
+"""The commands that read: split, sql, tables, the run ledger, and search."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -6,13 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from flows import render, render_runs
-from flows.history_commands import AT
-from flows.options import Access, Common, Cut, Rows, Side, spread
+from flows.options import Common, Cut, Rows, Side, spread
 from flows.request import load, option_of
-from infra.embedding_form import DEFAULT_SPACE, EmbeddingConfig
-from pipeline.errors import InputError, UsageError
-from pipeline.local_models import identified
-from pipeline.model import Space
+from flows.search_command import search
+from infra.embedding_form import DEFAULT_SPACE
+from pipeline.errors import UsageError
 from pipeline.objects import Objects
 
 
@@ -20,43 +18,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     for command in (search, split, sql, tables, runs):
         app.command()(spread(command))
-
-
-def search(
-    query: Annotated[str, typer.Argument(help="What to look for.")],
-    access: Access,
-    common: Common,
-    table: Annotated[str | None, typer.Option(help="The table; may be left out where there is one.")] = None,
-    mode: Annotated[str, typer.Option(help="vector, text, hybrid or funnel.")] = "hybrid",
-    top_k: Annotated[int, typer.Option(help="How many to find.")] = 10,
-    where: Annotated[str | None, typer.Option(help="SQL over the columns, to filter.")] = None,
-    at: AT = None,
-) -> None:
-    """Find chunks for a query."""
-    from infra.wiring import make_endpoint
-    from pipeline.model import Endpoint
-    from pipeline.search.find import search as find
-    from pipeline.store.versions import entry_at
-
-    config = load(common)
-    store = Objects(config.store.uri)
-    name = table or _only_table(store)
-    own, _ = entry_at(store, name, at).specs()
-    given = {key: value for key, value in asdict(access).items() if value and key != "embedding"}
-    # The table's own pipeline knows its endpoint: a query must not go to another.
-    declared = (form.embedding for form in config.pipelines.values() if form.table == name)
-    form = EmbeddingConfig(**{**next(declared, EmbeddingConfig()).model_dump(), **given})
-    endpoint = Endpoint() if mode == "text" else make_endpoint(form, own)
-    asked = identified(Space.parse(access.embedding)) if access.embedding else None
-    if asked is None and mode != "text":
-        asked = _where_its_model_is(form, own)
-    found = find(
-        store, name, query, endpoint=endpoint, space=asked, mode=mode, top_k=top_k, where=where, at=at
-    )
-    if common.json:
-        render.json_document(found)
-    else:
-        render.hits(query, found)
 
 
 def split(
@@ -158,28 +119,8 @@ def runs(
     render_runs.run(run)
 
 
-def _where_its_model_is(form: EmbeddingConfig, own: Space) -> Space | None:
-    """A table's space, its model where the pipeline says that it lies by now; None where it says nothing."""
-    named = form.space()
-    if named is None or (named.provider, own.remote) != (own.provider, False):
-        return None
-    found = identified(named)
-    return found if found == own else None
-
-
 def _store(common: Common) -> Objects:
     return Objects(load(common).store.uri)
-
-
-def _only_table(store: Objects) -> str:
-    from pipeline.store.log import published_tables
-
-    found = published_tables(store)
-    if not found:
-        raise InputError(f"there is no table in {store.uri}; ingest something first")
-    if len(found) > 1:
-        raise UsageError(f"say which --table to search: {', '.join(found)}")
-    return found[0]
 
 
 def _show(found: list[dict[str, Any]], common: Common) -> None:

@@ -15,7 +15,6 @@ from rich.text import Text
 
 _SHOWN_ROWS = 100
 _LEAST_SHOWN = 0.000001  # USD
-_SHOWN_TEXT = 280  # characters
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -129,18 +128,6 @@ def plan(values: Mapping[str, Any]) -> None:
     out.print(table)
 
 
-def hits(query: str, found: Sequence[Mapping[str, Any]]) -> None:
-    """Search results."""
-    out.print(f"[bold]{escape(query)}[/]")
-    for rank, hit in enumerate(found, start=1):
-        path = " > ".join(hit["heading_path"])
-        out.print(f"{rank:>3}. {hit['score']:.3f}  [cyan]{escape(hit['doc_id'])}[/]  {escape(path)}")
-        text = " ".join(hit["text"].split())
-        out.print(f"     [dim]{escape(text[:_SHOWN_TEXT])}{'…' if len(text) > _SHOWN_TEXT else ''}[/]")
-    if not found:
-        out.print("nothing found")
-
-
 def rows(found: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
     """Any rows as a table; the first hundred of many."""
     iterator = iter(found)
@@ -154,6 +141,11 @@ def rows(found: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> Non
     out.print(table if first else "no rows")
     if next(iterator, None) is not None:
         out.print(f"… the first {_SHOWN_ROWS} rows; --json gives all of them")
+
+
+def size(count: int) -> str:
+    """So many bytes, for people."""
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count:,} bytes"
 
 
 def seeded(values: Mapping[str, Any]) -> None:

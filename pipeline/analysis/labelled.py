@@ -54,11 +54,7 @@ class Labelled:
 
         Either is Parquet, CSV or JSON lines. Raises InputError, saying where, for what cannot be used.
         """
-        texts: dict[str, str] = {}
-        for place, row in _rows(queries, ("query_id", "text")):
-            if row["query_id"] in texts:
-                raise InputError(f"{queries}: {place} has the query_id {row['query_id']!r} again")
-            texts[row["query_id"]] = row["text"]
+        texts = read_queries(queries)
         grades: dict[str, dict[str, float]] = {}
         for place, row in _rows(qrels, ("query_id", "doc_id", "relevance")):
             grade = _number(row["relevance"])
@@ -80,6 +76,16 @@ class Labelled:
         _check_known(
             wanted, doc_ids, f"relevant documents are not in the source, whose ids are such as {example!r}"
         )
+
+
+def read_queries(file: Path) -> dict[str, str]:
+    """The texts of a file of `query_id, text`, by query_id; raises InputError for what cannot be used."""
+    texts: dict[str, str] = {}
+    for place, row in _rows(file, ("query_id", "text")):
+        if row["query_id"] in texts:
+            raise InputError(f"{file}: {place} has the query_id {row['query_id']!r} again")
+        texts[row["query_id"]] = row["text"]
+    return texts
 
 
 def ndcg(ranking: Sequence[str], grades: Mapping[str, float]) -> float:

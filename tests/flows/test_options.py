@@ -64,7 +64,8 @@ COMMANDS = {
     },
     "rerun": OF_SENDING | OF_A_CUT | {"--scope", "--table"},
     "dead-letters": {"--run", "--table", "--stage", "--reason"},
-    "maintain": {"--keep-versions", "--keep-days", "--dry-run"},
+    "maintain": {"--keep-versions", "--keep-days", "--cache-size", "--dry-run"},
+    "cache": set[str](),
     "demo": set[str](),
     "doctor": set[str](),
 }

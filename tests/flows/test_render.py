@@ -32,10 +32,6 @@ NOTHING: dict[str, Any] = {
     "embedding": {"space": "local/wordllama@256", "texts": 0, "tokens": 0, "cache_hits": 0, "retries": 0},
     "cost_usd": 0.0,
 }
-HIT = {
-    "doc_id": "[b]山[/b].md", "heading_path": ["A", "見出し"], "score": 0.5,
-    "text": "a\n\n[red]b[/] :smile: \x1b[2J" + "続き" * 200,
-}  # fmt: skip
 
 
 def _values(value: Any, capsys: Captured) -> Any:
@@ -139,21 +135,6 @@ def test_a_plan_of_two_rounds_says_what_is_exact_and_what_is_at_most(capsys: Cap
         "known already 0 texts",
         "cost at most 0.000200 USD",
     ]
-
-
-def test_a_hit_is_shown_as_it_stands_and_cannot_control_the_terminal(capsys: Captured) -> None:
-    render.hits("[what] is 山?", [HIT])
-    first, second, third = capsys.readouterr().out.splitlines()
-    assert first == "[what] is 山?"
-    assert second == "  1. 0.500  [b]山[/b].md  A > 見出し"
-    assert third.startswith("     a [red]b[/] :smile: \ufffd[2J続き")
-    assert len(third) == 5 + 280 + 1
-    assert third.endswith("…")
-
-
-def test_no_hit_is_said(capsys: Captured) -> None:
-    render.hits("q", [])
-    assert capsys.readouterr().out == "q\nnothing found\n"
 
 
 def test_rows_are_a_table_of_the_first_hundred(capsys: Captured) -> None:
