@@ -8,7 +8,9 @@ from typing import Annotated, Any, cast
 import typer
 
 from flows import (
+    analyze,
     backfill_command,
+    cache_commands,
     dead_letters,
     export_commands,
     history_commands,
@@ -34,10 +36,12 @@ read_commands.register(app)
 history_commands.register(app)
 export_commands.register(app)
 dead_letters.register(app)
+cache_commands.register(app)
 maintain_command.register(app)
 backfill_command.register(app)
 rerun_command.register(app)
 up_command.register(app)
+analyze.register(app)
 
 _Source = Annotated[str, typer.Argument(help="A pipeline of vecmill.toml, or a folder, a file or a glob.")]
 

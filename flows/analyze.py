@@ -1,0 +1,157 @@
+"""vecmill analyze: what a table's vectors hold."""
+
+from typing import Annotated, Any
+
+import typer
+
+from flows import render, render_analyze
+from flows.history_commands import AT, TABLE
+from flows.options import Common, spread
+from flows.request import load
+from pipeline.errors import UsageError
+from pipeline.objects import Objects
+
+DRIFTED = 5
+"""The exit code of an alarm: as of a gate that is not met."""
+
+_WHERE = Annotated[str | None, typer.Option(help="SQL over the columns: only these chunks.")]
+_K = Annotated[int | None, typer.Option("--k", help="How many groups; found out if left out.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    group = typer.Typer(
+        help="What a table's vectors hold: groups, duplicates, outliers, drift.", no_args_is_help=True
+    )
+    for command in (clusters, duplicates, outliers, drift, coverage):
+        group.command()(spread(command))
+    app.add_typer(group, name="analyze")
+
+
+def clusters(table: TABLE, common: Common, k: _K = None, where: _WHERE = None, at: AT = None) -> None:
+    """Group the chunks, and say what each group is about, in both languages."""
+    from pipeline.analysis.clusters import clusters as find
+
+    _show(find(population(common, table, at, where), k), common, render_analyze.clusters)
+
+
+def duplicates(
+    table: TABLE,
+    common: Common,
+    threshold: Annotated[float, typer.Option(help="The cosine from which chunks are duplicates.")] = 0.95,
+    recall: Annotated[float, typer.Option(help="Share of a text's near-duplicates to find.")] = 0.98,
+    most: Annotated[int, typer.Option(help="How many groups to describe.")] = 20,
+    where: _WHERE = None,
+    at: AT = None,
+) -> None:
+    """Chunks that say nearly the same, in groups."""
+    from pipeline.analysis.duplicates import Wanted
+    from pipeline.analysis.duplicates import duplicates as find
+
+    wanted = Wanted(threshold, recall, groups=most)
+    _show(find(population(common, table, at, where), wanted), common, render_analyze.duplicates)
+
+
+def outliers(
+    table: TABLE,
+    common: Common,
+    reference: Annotated[
+        str | None, typer.Option(help="A version whose chunks say what is usual; the same one if left out.")
+    ] = None,
+    reference_where: Annotated[
+        str | None, typer.Option(help="SQL over the columns: only these chunks of the reference.")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", help="Centres of the reference.")] = 1,
+    quantile: Annotated[float, typer.Option(help="Of the reference, keeps within the bound.")] = 0.99,
+    most: Annotated[int, typer.Option(help="How many to show.")] = 20,
+    where: _WHERE = None,
+    at: AT = None,
+) -> None:
+    """Chunks that are furthest from the centre of a reference."""
+    from pipeline.analysis.outliers import outliers as find
+
+    other = None
+    if reference is not None or reference_where is not None:
+        other = population(common, table, at if reference is None else reference, reference_where)
+    found = find(population(common, table, at, where), other, k=k, quantile=quantile, most=most)
+    _show(found, common, render_analyze.outliers)
+
+
+def drift(
+    table: TABLE,
+    before: Annotated[
+        str, typer.Argument(help="A version, or a window of time START..END in which chunks were embedded.")
+    ],
+    common: Common,
+    after: Annotated[str | None, typer.Argument(help="Another; the live version if left out.")] = None,
+    p: Annotated[float, typer.Option("--p", help="An alarm is at most so likely by chance.")] = 0.001,
+    effect: Annotated[float, typer.Option(help="And differs at least so much, of 1.")] = 0.01,
+    k: _K = None,
+) -> None:
+    """Whether what is embedded now is of the same kind as before; code 5 where it is not."""
+    from pipeline.analysis.drift import Alarm
+    from pipeline.analysis.drift import drift as compare
+
+    found = compare(
+        _side(common, table, before), _side(common, table, after or "live"), alarm=Alarm(p, effect), k=k
+    )
+    _show(found, common, render_analyze.drift)
+    if found.alarm:
+        raise typer.Exit(DRIFTED)
+
+
+def coverage(
+    table: TABLE,
+    common: Common,
+    by: Annotated[
+        str, typer.Option(help="folder, extension, language, or a field of the metadata.")
+    ] = "folder",
+    where: _WHERE = None,
+    at: AT = None,
+) -> None:
+    """Documents, chunks, tokens, sizes and languages, by source."""
+    from pipeline.analysis.queries import QUERIES
+
+    rows = QUERIES["coverage"].rows(population(common, table, at, where), by=by)
+    (render.json_document if common.json else render_analyze.coverage)(rows)
+
+
+def population(common: Common, table: str, at: str | None, where: str | None = None) -> Any:
+    """The chunks of a version for which a condition holds."""
+    from pipeline.analysis.population import Population
+    from pipeline.search.where import rows_where
+
+    store = Objects(load(common).store.uri)
+    return Population.of(store, table, at, (lambda data: rows_where(data, where)) if where else None)
+
+
+def _side(common: Common, table: str, meant: str) -> Any:
+    """A version by number, name or time; or START..END, of which either may be left out."""
+    from pipeline.analysis.drift import Side
+
+    start, dots, end = meant.partition("..")
+    if not dots:
+        found = population(common, table, meant)
+        return Side(f"version {found.version}", found)
+    bounds = [
+        f"embedded_at {sign} timestamptz '{_moment(time)}'"
+        for sign, time in ((">=", start), ("<", end))
+        if time
+    ]
+    return Side(f"of {meant}", population(common, table, None, " and ".join(bounds) or "true"))
+
+
+def _moment(time: str) -> str:
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(time).astimezone().isoformat()
+    except ValueError:
+        raise UsageError(f"{time!r} is no time; write such as 2026-11-26T10:00..2026-11-27") from None
+
+
+def _show(found: Any, common: Common, shown: Any) -> None:
+    if common.json:
+        render.json_document(found.record())
+    else:
+        shown(found)
