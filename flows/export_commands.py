@@ -48,8 +48,8 @@ def export(
     if common.json:
         render.json_document(done.record())
         return
-    size = f"{done.bytes / 1e6:,.1f} MB" if done.bytes >= 100_000 else f"{done.bytes:,} bytes"
-    told = f"version {done.version} of {table} is in {file} as {done.format}: {done.chunks:,} chunks, {size}"
+    size = f"{done.chunks:,} chunks, {render.size(done.bytes)}"
+    told = f"version {done.version} of {table} is in {file} as {done.format}: {size}"
     render.out.print(render.escape(told))
 
 

@@ -74,15 +74,21 @@ def _told(done: dict[str, Any]) -> None:
         made = f" (version {compaction['version']})" if compaction["version"] else ""
         rows += [(f"table {table}", f"{would}{part}{made}") for part in parts]
         if retention["versions"]:
-            size = "" if done["dry_run"] else f", {_size(retention['bytes'])}"
+            size = "" if done["dry_run"] else f", {render.size(retention['bytes'])}"
             rows.append((f"table {table}", f"{would}given back: {retention['versions']} old versions{size}"))
         if orphans["files"]:
             rows.append(
-                (f"table {table}", f"{would}removed: {orphans['files']} orphans, {_size(orphans['bytes'])}")
+                (
+                    f"table {table}",
+                    f"{would}removed: {orphans['files']} orphans, {render.size(orphans['bytes'])}",
+                )
             )
     rows += _evicted(done["evicted"], would)
     rows += [
-        (f"cache {name}", f"{would}compacted: {one['fragments']} fragments, {_size(one['bytes'])} given back")
+        (
+            f"cache {name}",
+            f"{would}compacted: {one['fragments']} fragments, {render.size(one['bytes'])} given back",
+        )
         for name, one in done["cache"].items()
         if one["fragments"] > 1 or one["bytes"]
     ]
@@ -90,7 +96,7 @@ def _told(done: dict[str, Any]) -> None:
         rows.append(("spool", f"{would}taken into the cache: {done['spool']['requests']} requests"))
     if done["runs"]["files"]:
         rows.append(
-            ("runs", f"{would}removed: {done['runs']['files']} files, {_size(done['runs']['bytes'])}")
+            ("runs", f"{would}removed: {done['runs']['files']} files, {render.size(done['runs']['bytes'])}")
         )
     if rows:
         render.rows([{"what": what, "done": text} for what, text in rows])
@@ -100,12 +106,8 @@ def _told(done: dict[str, Any]) -> None:
 
 def _evicted(evicted: dict[str, int], would: str) -> Iterator[tuple[str, str]]:
     if evicted["texts"]:
-        told = f"{would}given up: {evicted['texts']:,} texts, {_size(evicted['bytes'])}"
-        yield "cache", f"{told} of {_size(evicted['bytes_before'])}"
+        told = f"{would}given up: {evicted['texts']:,} texts, {render.size(evicted['bytes'])}"
+        yield "cache", f"{told} of {render.size(evicted['bytes_before'])}"
     if evicted["bytes_over"]:
-        over = _size(evicted["bytes_over"])
+        over = render.size(evicted["bytes_over"])
         yield "cache", f"{over} above its bound: runs under way, or to be taken up, may need them"
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size:,} bytes"

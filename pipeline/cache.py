@@ -1,8 +1,10 @@
 """The vector cache: what has been paid for, shared by every table and run of a store."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import lance
 import numpy as np
@@ -81,6 +83,40 @@ def compact_cache(
                 raise
             return {"fragments": len(fragments), "bytes": 0}
         return {"fragments": len(fragments), "bytes": size}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the cache has of one space."""
+
+    space: Space
+    vectors: int
+    bytes: int
+    newest: datetime | None  # when the latest was taken in
+
+    def record(self) -> dict[str, Any]:
+        """The same as JSON."""
+        newest = self.newest.isoformat() if self.newest else None
+        return {"space": self.space.name, "vectors": self.vectors, "bytes": self.bytes, "newest": newest}
+
+
+def held(objects: Objects) -> Iterator[Held]:
+    """What the cache has, space by space."""
+    for folder in objects.folders("cache"):
+        uri = objects.at(f"cache/{folder}")
+        with store_errors(uri):
+            dataset = open_dataset(uri, objects.options)
+            if dataset is not None:
+                rows = dataset.count_rows()
+                newest = dataset.scanner(["added"], offset=rows - 1).to_table() if rows else None
+                added = newest["added"][0].as_py() if newest else None
+                yield Held(schema.space_of(dataset.schema), rows, size_of(dataset), added)
+
+
+def size_of(dataset: lance.LanceDataset) -> int:
+    """Bytes of the data that a version is made of."""
+    files = (file for fragment in dataset.get_fragments() for file in fragment.data_files())
+    return sum(file.file_size_bytes or 0 for file in files)
 
 
 def cache_path(folder: str) -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import ids, schema
-from pipeline.cache import folder_name
+from pipeline.cache import folder_name, size_of
 from pipeline.datasets import lost_race, open_dataset, set_operations, without
 from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
@@ -68,19 +68,17 @@ def evict(objects: Objects, most: int, since: datetime, *, dry_run: bool = False
 
     What somebody else writes to a cache at that moment can keep its rows there until the next time.
     """
-    names = [name.removesuffix(".lance") for name in objects.folders("cache")]
-    sizes = {name: _size(objects, name) for name in names}
-    before = sum(sizes.values())
+    names = objects.folders("cache")
+    with store_errors(objects.at("cache")):
+        opened = [open_dataset(objects.at(f"cache/{name}"), objects.options) for name in names]
+    datasets = [dataset for dataset in opened if dataset is not None]
+    before = sum(map(size_of, datasets))
     if before <= most:
         return Evicted(before)
     with store_errors(objects.at("cache")), _reading() as db:
         db.execute(_ROWS)
-        datasets = list[lance.LanceDataset]()
-        for name in names:
-            dataset = open_dataset(objects.at(f"cache/{name}.lance"), objects.options)
-            if dataset is not None:
-                _read(db, objects, name, dataset, len(datasets), sizes[name])
-                datasets.append(dataset)
+        for cache, dataset in enumerate(datasets):
+            _read(db, objects, dataset, cache)
         db.execute(_DOOMED, {"most": most * _ROOM, "since": since})
         if not dry_run:
             for cache, dataset in enumerate(datasets):
@@ -115,19 +113,12 @@ def _reading() -> Iterator[duckdb.DuckDBPyConnection]:
         yield db
 
 
-def _read(
-    db: duckdb.DuckDBPyConnection,
-    objects: Objects,
-    name: str,
-    dataset: lance.LanceDataset,
-    cache: int,
-    size: int,
-) -> None:
+def _read(db: duckdb.DuckDBPyConnection, objects: Objects, dataset: lance.LanceDataset, cache: int) -> None:
     """Read when each row of a cache was last used."""
-    _read_uses(db, objects, name)
+    _read_uses(db, objects, folder_name(schema.space_of(dataset.schema)))
     keys = dataset.scanner(columns=["text_hash", "added"], with_row_address=True).to_reader()
     db.register("keys", keys)
-    db.execute(_READ, {"cache": cache, "size": size / max(1, dataset.count_rows())})
+    db.execute(_READ, {"cache": cache, "size": size_of(dataset) / max(1, dataset.count_rows())})
 
 
 def _read_uses(db: duckdb.DuckDBPyConnection, objects: Objects, folder: str) -> None:
@@ -153,15 +144,6 @@ def _delete(db: duckdb.DuckDBPyConnection, cache: int, dataset: lance.LanceDatas
         if not lost_race(error):
             raise
         db.execute("delete from doomed where cache = ?", [cache])
-
-
-def _size(objects: Objects, name: str) -> int:
-    """Bytes of the data that a cache's newest version is made of."""
-    uri = objects.at(f"cache/{name}.lance")
-    with store_errors(uri):
-        dataset = open_dataset(uri, objects.options)
-        files = [file for one in dataset.get_fragments() for file in one.data_files()] if dataset else []
-    return sum(file.file_size_bytes or 0 for file in files)
 
 
 def _write(objects: Objects, path: str, rows: pa.Table) -> None:

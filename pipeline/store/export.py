@@ -19,7 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import schema
+from pipeline.cache import VectorCache
 from pipeline.errors import InputError
+from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Advance, Progress, silent
 from pipeline.processes import is_alive
@@ -68,17 +70,65 @@ def export(
     Raises InputError where the file is there already, unless forced, or cannot be; StoreRefused where
     there is no room for it.
     """
-    kind = kind or format_of(file)
-    write = _WRITERS.get(kind)
-    if write is None:
-        raise InputError(f"there is no format {kind!r}; choose one of {', '.join(_WRITERS)}")
-    _check(file, force=force)
+    kind = _checked(file, kind, force=force)
     dataset = open_version(objects, table, entry)
     told = _described(dataset.schema, table, entry)
-    with store_errors(str(file)), _aside(file, force=force) as aside:
-        write(aside, told, _batches(dataset, told, entry, progress))
-        size = aside.stat().st_size
+    size = _write(file, kind, told, _batches(dataset, told, entry.chunks, progress), force=force)
     return Exported(table, entry.version, str(file), kind, entry.chunks, size)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedCache:
+    """What was written of a cache."""
+
+    space: str
+    file: str
+    format: str
+    vectors: int
+    bytes: int
+
+    def record(self) -> dict[str, Any]:
+        """The same as JSON."""
+        return asdict(self)
+
+
+def export_cache(
+    objects: Objects,
+    space: Space,
+    file: Path,
+    kind: str | None = None,
+    *,
+    force: bool = False,
+    progress: Progress = silent,
+) -> ExportedCache:
+    """Write all vectors of a space that were paid for into a file, as `export` does; an import takes them in.
+
+    Raises InputError where there are none.
+    """
+    kind = _checked(file, kind, force=force)
+    dataset = VectorCache(objects, space).open()
+    if dataset is None:
+        raise InputError(f"the cache has no vectors of {space.name}; vecmill cache lists what it has")
+    told = schema.vectors(space.dimensions).with_metadata(schema.cache(replace(space, folder="")).metadata)
+    count = dataset.count_rows()
+    size = _write(file, kind, told, _batches(dataset, told, count, progress), force=force)
+    return ExportedCache(space.name, str(file), kind, count, size)
+
+
+def _checked(file: Path, kind: str | None, *, force: bool) -> str:
+    """The format to write a file in."""
+    kind = kind or format_of(file)
+    if kind not in _WRITERS:
+        raise InputError(f"there is no format {kind!r}; choose one of {', '.join(_WRITERS)}")
+    _check(file, force=force)
+    return kind
+
+
+def _write(file: Path, kind: str, told: pa.Schema, rows: Batches, *, force: bool) -> int:
+    """Write rows; gives the file's bytes."""
+    with store_errors(str(file)), _aside(file, force=force) as aside:
+        _WRITERS[kind](aside, told, rows)
+        return aside.stat().st_size
 
 
 def format_of(file: Path) -> str:
@@ -101,16 +151,16 @@ def _described(stored: pa.Schema, table: str, entry: Entry) -> pa.Schema:
     return stored.with_metadata({**made, **{f"vecmill.{name}": value for name, value in own.items()}})
 
 
-def _batches(dataset: lance.LanceDataset, told: pa.Schema, entry: Entry, progress: Progress) -> Batches:
+def _batches(dataset: lance.LanceDataset, told: pa.Schema, total: int, progress: Progress) -> Batches:
     dimensions = told.field("vector").type.list_size
     rows = max(64, _BATCH // (4 * dimensions + _TEXT))
     done = 0
     with store_errors(dataset.uri):
-        scanner = dataset.scanner(batch_size=rows, batch_readahead=2, fragment_readahead=1)
+        scanner = dataset.scanner(told.names, batch_size=rows, batch_readahead=2, fragment_readahead=1)
         for batch in scanner.to_batches():
             yield pa.RecordBatch.from_arrays(batch.columns, schema=told)
             done += len(batch)
-            progress(Advance("export", done, entry.chunks))
+            progress(Advance("export", done, total))
 
 
 def _parquet(path: Path, told: pa.Schema, rows: Batches) -> None:

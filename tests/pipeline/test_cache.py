@@ -1,6 +1,7 @@
 """The vector cache: what has been paid for."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import schema
-from pipeline.cache import VectorCache, folder_name
+from pipeline.cache import VectorCache, folder_name, held
 from pipeline.errors import StoreRefused
 from pipeline.model import Space
 from pipeline.objects import Objects
@@ -80,3 +81,25 @@ def test_a_cache_that_cannot_be_written_is_refused(cache: VectorCache, store: st
     folder.write_text("in the way", "utf-8")
     with pytest.raises(StoreRefused, match="cache/local_wordllama@64"):
         cache.append(_rows("b"))
+
+
+def test_what_the_cache_has_is_told_by_space_with_its_size_and_its_latest(store: str) -> None:
+    objects, other = Objects(store, create=True), Space("openai", "モデル", 64, query_prefix="q: ")
+    assert list(held(objects)) == []
+    for space, days in ((LOCAL, 1), (LOCAL, 3), (other, 2)):
+        VectorCache(objects, space).append(_rows("a", "b"), datetime(2026, 11, days, tzinfo=UTC))
+    found = {one.space: one for one in held(objects)}
+    assert found[LOCAL].vectors == 4
+    assert found[LOCAL].newest == datetime(2026, 11, 3, tzinfo=UTC)
+    assert found[other].newest == datetime(2026, 11, 2, tzinfo=UTC)
+    files = sum(path.stat().st_size for path in Path(store).glob("cache/*/data/*"))
+    assert found[LOCAL].bytes + found[other].bytes == files
+
+
+def test_vectors_carry_when_they_were_taken_in(cache: VectorCache) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    cache.append(_rows("a"))
+    dataset = cache.open()
+    assert dataset is not None
+    [added] = dataset.to_table()["added"].to_pylist()
+    assert before <= added <= datetime.now(UTC)
