@@ -4,9 +4,10 @@ from typing import Any
 
 from prefect import flow
 
+from infra.again import make_backfill
 from infra.backfill_form import BackfillConfig
 from infra.config import StoreConfig
-from infra.wiring import make_backfill, make_engines
+from infra.wiring import make_engines
 from pipeline.backfill import backfill as fill
 from pipeline.backfill import brought_live
 from tasks.naming import name_of_run

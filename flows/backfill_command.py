@@ -15,11 +15,10 @@ from flows.render_progress import Bars
 from flows.request import load, option_of, with_options
 from infra.backfill_form import BackfillConfig
 from infra.config import Config
-from infra.embedding_form import EmbeddingConfig
+from infra.reach import access
 from infra.settings import explain
 from infra.splitter_form import SplitterConfig
 from pipeline.errors import InputError, OverBudget, UsageError
-from pipeline.ledger import Ledger
 from pipeline.model import Job, Space
 from pipeline.objects import Objects
 from pipeline.ports import Progress
@@ -109,22 +108,19 @@ def refilled(
 
 
 def _access(config: Config, store: Objects, table: str, named: str | None) -> dict[str, Any]:
-    """How the new space is reached: as by the backfill before, or as by the table's pipeline."""
-    begun = [log.live() for log in under_way(store, table)]
-    same = [entry for entry in begun if named in (None, entry.specs()[0].name)]
-    known = EmbeddingConfig.model_fields.keys() - {"provider", "model", "dimensions"}
-    if same:
-        endpoint = Ledger(store).run(same[0].run_id)["job"]["endpoint"]
-        return {name: value for name, value in endpoint.items() if name in known and value is not None}
-    for form in config.pipelines.values():
-        own = form.embedding.space()
-        if form.table == table and own and named and Space.parse(named).provider == own.provider:
-            return form.embedding.model_dump(include=known - {"document_prefix", "query_prefix", "price"})
-    return {}
+    """How the new space is reached: as by the backfill before, or as the live one of the same provider."""
+    begun = [log.live().specs()[0] for log in under_way(store, table)]
+    same = [space for space in begun if named in (None, space.name)]
+    own = Log(store, table).live().specs()[0]
+    if not same and (named is None or Space.parse(named).provider != own.provider):
+        return {}
+    form = access(config, store, table, same[0] if same else own)
+    others = {"provider", "model", "dimensions", "document_prefix", "query_prefix", "pooling", "matryoshka"}
+    return form.model_dump(exclude=others | ({"price"} if not same else set()))
 
 
 def _plan(form: BackfillConfig, config: Config, common: Common) -> None:
-    from infra.wiring import make_backfill
+    from infra.again import make_backfill
     from pipeline.run import plan_only
 
     job = make_backfill(form, config.store.uri, pays=False)
@@ -139,8 +135,9 @@ def _plan(form: BackfillConfig, config: Config, common: Common) -> None:
 
 
 def _fill(form: BackfillConfig, config: Config, common: Common, against: Against, *, switch: bool) -> None:
-    from infra.reach import check_table_canaries
-    from infra.wiring import make_backfill, make_engines
+    from infra.again import make_backfill
+    from infra.comparing import check_table_canaries
+    from infra.wiring import make_engines
     from pipeline.backfill import backfill as fill
     from pipeline.backfill import brought_live
     from pipeline.condition import Condition
@@ -178,7 +175,7 @@ def _said(common: Common, show: Callable[[dict[str, Any]], None], values: dict[s
 
 
 def _compared(config: Config, job: Job, against: Against, progress: Progress) -> "Comparison":
-    from infra.reach import compared
+    from infra.comparing import compared
 
     names = (against.queries, against.qrels)
     queries, qrels = (str(name) if name else None for name in names)
@@ -211,7 +208,7 @@ def out_of_date(config: Config, table: str, space: Space) -> list[str]:
 
 
 def _drop(form: BackfillConfig, config: Config, common: Common) -> None:
-    from infra.wiring import make_backfill
+    from infra.again import make_backfill
     from pipeline.store.generations import drop as throw_away
 
     store = Objects(config.store.uri)

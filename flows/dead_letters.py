@@ -17,7 +17,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters, Letter
 from pipeline.model import Job
-from pipeline.objects import Objects
+from pipeline.objects import Objects, resolved
 
 _Ids = Annotated[
     list[str] | None, typer.Argument(help="Letters by id, or by its beginning; all if left out.")
@@ -77,7 +77,8 @@ def replay(
     api_key_env: Annotated[str | None, typer.Option(help="The variable that holds the key.")] = None,
 ) -> None:
     """Ingest the documents of letters once more; pays for nothing but what failed."""
-    from infra.wiring import job_again, make_engines
+    from infra.again import as_now, with_access
+    from infra.wiring import make_engines
     from pipeline.run import ingest
 
     config = load(common)
@@ -87,7 +88,8 @@ def replay(
     reports = []
     with Bars.of(common) as bars:
         for record, letters in _by_job(store, [letter for letter in chosen if letter.doc_id]):
-            job = job_again(record, config, {"api_key_env": api_key_env, "base_url": base_url})
+            now = as_now(replace(Job.of(record), store=resolved(config.store.uri)), store)
+            job = with_access(now, config, record, {"api_key_env": api_key_env, "base_url": base_url})
             only = tuple(sorted({letter.doc_id for letter in letters}))
             # They have failed before, and may again: what goes through is published.
             job = replace(job, only=only, budget=replace(job.budget, failures=1.0))

@@ -5,10 +5,11 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from infra.again import make_rerun
 from infra.config import StoreConfig
 from infra.rerun_form import RerunConfig
 from infra.settings import config_beside
-from infra.wiring import make_engines, make_rerun
+from infra.wiring import make_engines
 from pipeline.rerun import rerun as run_again
 from tasks.alone import Skipped, alone
 from tasks.approval import Approval

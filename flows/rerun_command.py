@@ -36,7 +36,8 @@ def rerun(
     table: Annotated[str | None, typer.Option(help="Another table than the run's, with --scope all.")] = None,
 ) -> None:
     """Take up a run that did not end well, or repeat one; known texts are not paid for again."""
-    from infra.wiring import make_engines, make_rerun
+    from infra.again import make_rerun
+    from infra.wiring import make_engines
     from pipeline.rerun import rerun as run_again
 
     config = load(common)

@@ -1,15 +1,14 @@
 """Settings to objects: from a pipeline's form to a job and to the engine that does it."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from infra.backfill_form import BackfillConfig
-from infra.config import Config, PipelineConfig
+from infra.config import PipelineConfig
 from infra.embedding_form import DEFAULT_SPACE, EmbeddingConfig
-from infra.rerun_form import RerunConfig
 from infra.settings import quota_folder, read_environment, read_secret
 from infra.splitter_form import SplitterConfig
 from pipeline import ids
@@ -18,7 +17,6 @@ from pipeline.embedding import limits
 from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
-from pipeline.ledger import Ledger
 from pipeline.local_models import identified
 from pipeline.model import Budget, Endpoint, Gate, Job, Price, SourceSpec, Space
 from pipeline.objects import Objects, resolved
@@ -26,10 +24,9 @@ from pipeline.ports import Engine, EngineFactory
 from pipeline.quota.machine import MachineQuota, quota_name
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log
-from pipeline.store.versions import generation_beside
 
 if TYPE_CHECKING:
-    from pipeline.rerun import Rerun
+    pass
 
 # From this many texts on, the embedded model on many cores repays the seconds that Ray takes to start.
 _LARGE = 200_000
@@ -46,7 +43,7 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
     own = live.specs() if live else None
     named = pipeline.embedding.space()
     space = identified(named) if named else own[0] if own else DEFAULT_SPACE
-    splitter = own[1] if own and not pipeline.splitter else _cut(pipeline.splitter or usual, space)
+    splitter = own[1] if own and not pipeline.splitter else cut_of(pipeline.splitter or usual, space)
     return Job(
         run_id=ids.new_run_id(),
         store=resolved(store),
@@ -60,97 +57,18 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
         gate=Gate(**pipeline.gate.model_dump()),
         priority=pipeline.priority,
         pipeline=pipeline.name,
-        price=_own_price(pipeline, space),
+        price=own_price(pipeline, space),
     )
 
 
-def make_backfill(form: BackfillConfig, store: str, *, pays: bool = True) -> Job:
-    """The job of a backfill: what the form leaves open is as the live generation has it.
-
-    A form that names neither a space nor a splitter means the generation that is under way. Raises InputError
-    where there is nothing to fill, or where a job that `pays` has no key to pay with.
-    """
-    objects = Objects(store)
-    own, cut = Log(objects, form.table).live().specs()
-    named = form.embedding.space()
-    if named or form.splitter:
-        space = identified(named) if named else own
-        splitter = _cut(form.splitter, space) if form.splitter else cut
-    else:
-        space, splitter = generation_beside(objects, form.table).live().specs()
-    from pipeline.store.generations import generation_for  # Lance takes long to import
-
-    return Job(
-        run_id=ids.new_run_id(),
-        store=resolved(store),
-        table=form.table,
-        source=SourceSpec("table", form.table, where=form.where),
-        splitter=splitter,
-        space=space,
-        endpoint=make_endpoint(form.embedding, space, pays=pays),
-        budget=Budget(**form.budget.model_dump(), seconds=form.time_limit),
-        priority=form.priority,
-        price=_own_price(form, space),
-        generation=generation_for(objects, form.table, space, splitter),
-    )
-
-
-def _cut(form: SplitterConfig, space: Space) -> SplitterSpec:
+def cut_of(form: SplitterConfig, space: Space) -> SplitterSpec:
     """How documents are cut where nobody named a bound: no larger than the model takes."""
     spec, longest = form.spec(), limits(space).tokens_an_input
     open_bound = form.max_tokens is None and form.max_characters is None
     return replace(spec, max_tokens=longest) if open_bound and longest < spec.max_tokens else spec
 
 
-def make_rerun(form: RerunConfig, config: Config) -> "Rerun":
-    """What a rerun does; what its form leaves open is as in the run that it repeats."""
-    from pipeline.rerun import planned  # Lance takes long to import
-
-    objects = Objects(config.store.uri)
-    run = Ledger(objects).run(form.run_id)
-    if run.get("job") is None:
-        raise InputError(f"run {form.run_id} is a {run['kind']}, which has no documents to do again")
-    access = {} if form.embedding is None else form.embedding.model_dump(exclude_unset=True)
-    named = form.embedding.space() if form.embedding else None
-    job = job_again(run["job"], config, access, identified(named) if named else None)
-    if form.splitter:
-        job = replace(job, splitter=_cut(form.splitter, job.space))
-    allowed = form.budget.model_dump(exclude_unset=True) if form.budget else {}
-    if form.time_limit:
-        allowed["seconds"] = form.time_limit
-    job = replace(
-        job,
-        budget=replace(job.budget, **allowed),
-        table=form.table or job.table,
-        priority=form.priority,
-        price=Price(access["price"], "given with the run") if access.get("price") else job.price,
-    )
-    return planned(objects, run, job, form.scope)
-
-
-def job_again(
-    record: Mapping[str, Any], config: Config, access: Mapping[str, Any], space: Space | None = None
-) -> Job:
-    """The job of a recorded run, once more: its endpoint as vecmill.toml has it now, if it had a pipeline.
-
-    `access` is how the endpoint is reached where that is other now, and `space` another space.
-    """
-    job = Job.of(record)
-    declared = config.pipelines.get(job.pipeline or "")
-    form = declared.embedding.model_dump() if declared else {**asdict(job.endpoint), "api_key": None}
-    known = {name: value for name, value in form.items() if name in EmbeddingConfig.model_fields}
-    given = {name: value for name, value in access.items() if value is not None}
-    reached = EmbeddingConfig(**{**known, **given})
-    return replace(
-        job,
-        run_id=ids.new_run_id(),
-        store=resolved(config.store.uri),
-        space=space or job.space,
-        endpoint=make_endpoint(reached, space or job.space),
-    )
-
-
-def _own_price(pipeline: PipelineConfig | BackfillConfig, space: Space) -> Price | None:
+def own_price(pipeline: PipelineConfig | BackfillConfig, space: Space) -> Price | None:
     """The user's own price of a space's model: the run's, else vecmill.toml's."""
     if pipeline.embedding.price is not None:
         return Price(pipeline.embedding.price, "given with the run")

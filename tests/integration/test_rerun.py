@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from infra.again import make_rerun
 from infra.config import Config, StoreConfig
 from infra.embedding_form import EmbeddingConfig
 from infra.rerun_form import RerunConfig
 from infra.splitter_form import SplitterConfig
-from infra.wiring import make_rerun
 from pipeline.errors import InputError, OverBudget, ProviderRefused
 from pipeline.ledger import Ledger
 from pipeline.model import Budget
@@ -126,9 +126,34 @@ def test_another_splitter_pays_only_for_texts_that_are_new(folder: Path, store: 
         _again(store, job.run_id, "all", splitter=SplitterConfig(kind="recursive", max_tokens=8))
         assert endpoint.ledger.billed_more_than_once() == {}
         billed = endpoint.ledger.texts_billed
-        _again(store, job.run_id, "all")  # and back, to the splitter of the run
+        _again(store, job.run_id, "all", splitter=SplitterConfig.of(job.splitter))  # and back
         assert endpoint.ledger.texts_billed == billed
         assert live(store).specs()[1] == job.splitter
+
+
+def test_what_is_not_named_is_as_the_table_has_it_now(folder: Path, store: str) -> None:
+    first = run(job_for(folder, store))
+    wider = filling_job(store)
+    switched(wider, fill(wider))
+    write_pages(folder, {"new.md": "# New\n\nWords."})
+    report = _again(store, first.run_id, "all")
+    assert (report["embedding"]["space"], report["documents"]["new"]) == ("local/wordllama@128", 1)
+    assert (live(store).version, live(store).kind) == (3, "ingest")
+    _again(store, first.run_id, "all", splitter=SplitterConfig(max_tokens=16))
+    assert live(store).specs() == (wider.space, SplitterConfig(max_tokens=16).spec())
+
+
+def test_letters_of_documents_are_replayed_in_the_space_that_the_table_has_now(
+    folder: Path, store: str
+) -> None:
+    (folder / "bad.md").write_bytes(b"\0\1")
+    first = run(job_for(folder, store, budget=Budget(failures=1.0)))
+    wider = filling_job(store)
+    switched(wider, fill(wider))
+    write_pages(folder, {"bad.md": "# Mended\n\nWords."})
+    report = _again(store, first.run_id)
+    assert (report["version"], report["documents"]["new"]) == (3, 1)
+    assert "bad.md" in rows(store)["doc_id"].to_pylist()
 
 
 def test_all_of_a_run_goes_into_another_table_as_it_is_now(folder: Path, store: str) -> None:
