@@ -14,6 +14,7 @@ from flows import (
     dead_letters,
     export_commands,
     history_commands,
+    index_command,
     maintain_command,
     read_commands,
     render,
@@ -35,6 +36,7 @@ app = typer.Typer(
 read_commands.register(app)
 history_commands.register(app)
 export_commands.register(app)
+index_command.register(app)
 dead_letters.register(app)
 cache_commands.register(app)
 maintain_command.register(app)

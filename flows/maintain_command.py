@@ -71,6 +71,7 @@ def _told(done: dict[str, Any]) -> None:
             parts.append(f"compacted: {compaction['fragments_before']}{after} fragments")
         if compaction["indexed"]:
             parts.append(f"indexed: {compaction['indexed']:,} rows")
+        parts += _index(one["index"])
         made = f" (version {compaction['version']})" if compaction["version"] else ""
         rows += [(f"table {table}", f"{would}{part}{made}") for part in parts]
         if retention["versions"]:

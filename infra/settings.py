@@ -30,6 +30,7 @@ QUIET = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "LANCE_LOG": "error",
+    "LANCE_INCLUDE_VECTOR_CENTROIDS": "false",
     "TOKENIZERS_PARALLELISM": "true",
 }
 
@@ -79,6 +80,11 @@ def read_secret(variable: str) -> Secret | None:
     """The credential in an environment variable; None where it is not set."""
     value = os.environ.get(variable, "").strip()
     return Secret(value) if value else None
+
+
+def otel_endpoint() -> str | None:
+    """Where OpenTelemetry's collector listens; None where none is named."""
+    return os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None
 
 
 def user() -> str:

@@ -11,6 +11,7 @@ from pipeline.cache import VectorCache, compact_cache
 from pipeline.eviction import Evicted, evict, fold_uses
 from pipeline.ledger import Ledger
 from pipeline.objects import Objects
+from pipeline.search.indexing import keep_current
 from pipeline.spool import Spool
 from pipeline.staging import Staging
 from pipeline.store.compaction import compact
@@ -49,6 +50,7 @@ class Upkeep:
 
     def _table(self, table: str, alive: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         compacted = compact(self.objects, Log(self.objects, table), dry_run=self.dry_run)
+        indexed = keep_current(self.objects, table, dry_run=self.dry_run)
         named = set(Names(self.objects, table).all().values())
         since = min((_began(run) for run in alive), default=None)
         reclaimed = retain(self.objects, table, self.keep, named, since=since, dry_run=self.dry_run)
@@ -56,7 +58,8 @@ class Upkeep:
         found = orphans(self.objects, table, staged, self.keep.grace)
         self._delete(found)
         lost = {"files": len(found), "bytes": sum(found.values())}
-        return {"compaction": asdict(compacted), "retention": asdict(reclaimed), "orphans": lost}
+        done = {"compaction": asdict(compacted), "index": indexed, "retention": asdict(reclaimed)}
+        return {**done, "orphans": lost}
 
     def _staged(self, alive: Sequence[str]) -> Iterator[str]:
         """The names of data files that runs under way have written."""

@@ -26,6 +26,7 @@ from pipeline.search.arrange import Hits, diverse, hits
 from pipeline.search.ask import Ask
 from pipeline.search.funnel import by_funnel
 from pipeline.search.fusion import by_both
+from pipeline.search.index import Index, Indexes, is_indexed
 from pipeline.search.question import Question, Ranked
 from pipeline.search.rank import by_vector, by_words
 from pipeline.search.sketches import Sketches, open_sketches
@@ -95,7 +96,8 @@ class Searcher:
     def question(self, text: str, vector: Vectors | None, ask: Ask, allowed: Rows | None = None) -> Question:
         """A question to this version, its vector at hand."""
         funnel = self._sketches if ask.mode == "funnel" else None
-        return Question(self.dataset, text, vector, ask, self.entry.chunks, allowed, None, funnel)
+        effort = self._index.effort(ask.recall) if self._index and not ask.exact else None
+        return Question(self.dataset, text, vector, ask, self.entry.chunks, allowed, effort, funnel)
 
     def ranked(self, question: Question) -> Ranked:
         """The rows that answer a question."""
@@ -113,6 +115,12 @@ class Searcher:
     def dataset(self) -> Any:
         """The version's Lance dataset."""
         return open_version(self._store, self.table, self.entry)
+
+    @cached_property
+    def _index(self) -> Index | None:
+        """The version's index of vectors; None where it has none, or nobody has measured it."""
+        known = Indexes(self._store, self.table).of(self.entry.generation)
+        return known if known and is_indexed(self.dataset) else None
 
     @cached_property
     def _sketches(self) -> Sketches | None:

@@ -20,7 +20,7 @@ from pipeline.ports import Vectors
 from pipeline.search.ask import Step
 from pipeline.search.question import Question, Ranked
 from pipeline.search.rank import matrix
-from pipeline.search.sketch import Sketch, Words, nearest, sketched, words
+from pipeline.search.sketch import WORD, Sketch, Words, nearest, sketched, words
 from pipeline.search.where import Rows
 
 _UPPER = np.uint64(32)
@@ -44,6 +44,10 @@ class Plan:
     top_k: int
     queries: int
     ladders: tuple[Ladder, ...]  # by the share they were chosen for
+
+    def mean_vector(self) -> Vectors:
+        """The mean, as vectors are compared with it."""
+        return np.array(self.mean, np.float32)
 
     def record(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -93,6 +97,11 @@ class Kept:
                 made += fragment.physical_rows
         return made
 
+    def lacks(self, dataset: Any) -> bool:
+        """Whether a data file of a version has no sketch."""
+        known = set(self._objects.paths(self._folder))
+        return any(self._path(_name(fragment)) not in known for fragment in dataset.get_fragments())
+
     def remove_but(self, dataset: Any) -> None:
         """Remove the sketches of data files that a version has no more."""
         used = {self._path(_name(fragment)) for fragment in dataset.get_fragments()}
@@ -125,7 +134,7 @@ class Sketches:
 
     def __init__(self, kept: Kept, plan: Plan, dataset: Any) -> None:
         self.plan = plan
-        self._mean = np.array(plan.mean, np.float32)
+        self._mean = plan.mean_vector()
         self._pool = ThreadPoolExecutor(cpu_count() or 1, "vecmill-sketch")
         self._deleted = False
         self._parts: list[tuple[int, Words]] = []  # of each fragment: its number, its words
@@ -164,6 +173,15 @@ class Sketches:
             places = nearest(counts, max(count, step.keep))
             rows, left = rows[places], left.of(places)
         return rows
+
+    def ranks(self, vector: Vectors, near: Vectors, width: int) -> Any:
+        """How many rows differ from a query in no more bits than each of `near` does, by `width` words."""
+        query = sketched(vector[None], self._mean)[:, 0]
+        seen = np.zeros(width * WORD + 1, np.int64)
+        for _, bits in self._parts:
+            counts = Sketch(bits).differing(query, width, self._pool)
+            seen += np.bincount(counts, minlength=len(seen))
+        return np.cumsum(seen)[Sketch(sketched(near, self._mean)).differing(query, width)]
 
     def _first(self, query: Words, step: Step, allowed: Rows | None, keep: int) -> Iterator[Any]:
         for number, bits in self._parts:

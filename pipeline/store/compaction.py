@@ -3,6 +3,7 @@
 What comes of it is a version with the same rows. Readers of the one before are not disturbed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -63,14 +64,31 @@ def _small(dataset: lance.LanceDataset) -> int:
 
 def _compacted(objects: Objects, log: Log, live: Entry) -> tuple[int, int] | None:
     """Compact on top of the live version; None where another commit came in between."""
+
+    def join(base: lance.LanceDataset) -> None:
+        base.optimize.compact_files(target_rows_per_fragment=_small(base))
+        base.optimize.optimize_indices()
+
+    done = rewrite(objects, log, live, "maintain", join)
+    if done is None:
+        return None
+    return len(open_version(objects, log.table, done).get_fragments()), done.version
+
+
+def rewrite(
+    objects: Objects, log: Log, live: Entry, kind: str, change: Callable[[lance.LanceDataset], None]
+) -> Entry | None:
+    """Make a version with the rows of the live one, kept otherwise; None where another commit came between.
+
+    `change` commits to the dataset that it is given.
+    """
     uri = generation_uri(objects, log.table, live.generation)
     with store_errors(uri):
         try:
             base = same_rows(uri, objects.options, live.lance_version)
             if base is None:
                 return None
-            base.optimize.compact_files(target_rows_per_fragment=_small(base))
-            base.optimize.optimize_indices()
+            change(base)
         except OSError as error:
             if not lost_race(error):
                 raise
@@ -81,7 +99,7 @@ def _compacted(objects: Objects, log: Log, live: Entry) -> tuple[int, int] | Non
     entry = replace(
         live,
         version=live.version + 1,
-        kind="maintain",
+        kind=kind,
         lance_version=after.version,
         run_id=ids.new_run_id(),
         published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -90,4 +108,4 @@ def _compacted(objects: Objects, log: Log, live: Entry) -> tuple[int, int] | Non
     if not log.append(entry):
         return None  # here, too: that is what readers get, and this is not
     tag_live(objects, log)
-    return len(after.get_fragments()), entry.version
+    return entry

@@ -44,6 +44,8 @@ COMMANDS = {
     "runs": {"--by"},
     "diff": {"--text"},
     "name": {"--move", "--delete"},
+    "index": {"--kind", "--recall", "--top-k", "--funnel", "--queries", "--embedding", "--base-url"}
+    | {"--api-key-env"},
     "export": {"--at", "--format", "--force"},
     "import": {
         "--table",
