@@ -112,3 +112,12 @@ def _evicted(evicted: dict[str, int], would: str) -> Iterator[tuple[str, str]]:
     if evicted["bytes_over"]:
         over = render.size(evicted["bytes_over"])
         yield "cache", f"{over} above its bound: runs under way, or to be taken up, may need them"
+
+
+def _index(done: dict[str, Any] | None) -> list[str]:
+    """What became of an index of vectors."""
+    if done is None:
+        return []
+    told = [word for name, word in (("built", "built"), ("measured", "measured again")) if done[name]]
+    index = [f"index {done['kind']}: {', '.join(told)}"] if told else []
+    return index + (["sketches: made"] if done["sketched"] else [])
