@@ -13,6 +13,7 @@ from flows.options import Access, Common
 from flows.request import load
 from infra.config import Config
 from infra.embedding_form import EmbeddingConfig
+from infra.reach import access as reached
 from pipeline.errors import InputError, UsageError
 from pipeline.local_models import identified
 from pipeline.model import Endpoint, Space
@@ -79,7 +80,7 @@ def search(
 
 
 def searcher(config: Config, table: str, access: Access, at: At = None, *, texts_only: bool = False) -> Any:
-    """What asks a version of a table, by the endpoint of the table's pipeline; by none for texts only."""
+    """What asks a version of a table, by the endpoint of its space; by none for texts only."""
     from infra.wiring import make_endpoint
     from pipeline.search.find import Searcher
     from pipeline.store.versions import entry_at
@@ -87,9 +88,9 @@ def searcher(config: Config, table: str, access: Access, at: At = None, *, texts
     store = Objects(config.store.uri)
     own, _ = entry_at(store, table, at).specs()
     given = {key: value for key, value in asdict(access).items() if value and key != "embedding"}
-    # The table's own pipeline knows its endpoint: a query must not go to another.
-    declared = (form.embedding for form in config.pipelines.values() if form.table == table)
-    form = EmbeddingConfig(**{**next(declared, EmbeddingConfig()).model_dump(), **given})
+    # The table's own pipeline, or its runs, know its endpoint: a query must not go to another.
+    known = EmbeddingConfig() if texts_only else reached(config, store, table, own)
+    form = EmbeddingConfig(**{**known.model_dump(), **given})
     endpoint = Endpoint() if texts_only else make_endpoint(form, own)
     asked = identified(Space.parse(access.embedding)) if access.embedding else None
     if asked is None and not texts_only:

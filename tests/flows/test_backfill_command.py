@@ -109,9 +109,13 @@ def test_a_backfill_reaches_its_endpoint_as_it_did_before(
         words = (*space, "--base-url", endpoint.url, "--where", "doc_id like 'en/%'")
         first = vecmill("backfill", "docs", *words, "--json")
         assert (first.code, first.json["partial"]) == (0, True)
+        [hit] = vecmill("search", "river", "--table", "docs", "--at", "next", "--top-k", "1", "--json").json
+        assert hit["doc_id"].startswith("en/")
         whole = vecmill("backfill", "docs", "--switch", "--json")
         assert (whole.code, whole.json["documents"]["new"]) == (0, 5)
         assert endpoint.ledger.billed_more_than_once() == {}
+        assert vecmill("search", "川", "--table", "docs", "--mode", "vector").code == 0
+        assert endpoint.ledger.requests == 4  # two searches, and two backfills
 
 
 def test_other_cuts_begin_with_the_tables_own_splitter(folder: Path, vecmill: Command) -> None:
