@@ -343,3 +343,25 @@ def test_a_backfill_of_a_backfilled_table_finds_the_same_sources(
     assert filling.rebuilt == 0
     switched(again, filling)
     assert rows(store).equals(_fresh(folder, tmp_path, space=space))
+
+
+def test_a_backfill_on_object_storage_is_as_one_in_a_folder(tmp_path: Path, remote: str) -> None:
+    folder = write_pages(tmp_path / "docs", dict(list(_PAGES.items())[::6]))
+    run(job_for(folder, remote))
+    job = filling_job(remote)
+    filling = fill(job, part=4, runner=Meanwhile("publish", lambda: run(job_for(folder, remote))))
+    assert filling.parts > 1
+    switched(job, filling)
+    assert rows(remote).equals(_fresh(folder, tmp_path))
+    assert under_way(Objects(remote), "docs") == []
+
+
+def test_two_backfills_at_once_come_to_one_and_pay_once(folder: Path, store: str, tmp_path: Path) -> None:
+    with MeteredEndpoint(key="sk-test") as endpoint:
+        access = metered(endpoint.url, batch_inputs=4)
+        job = filling_job(store, **access)
+        other = replace(job, run_id="other")
+        filling = fill(job, part=10, runner=Meanwhile("split", lambda: fill(other, part=7)))
+        assert endpoint.ledger.billed_more_than_once() == {}
+        switched(job, filling)
+        assert rows(store).equals(_fresh(folder, tmp_path, **access))

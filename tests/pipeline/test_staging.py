@@ -144,3 +144,17 @@ def test_shards_come_in_order_whatever_is_written_meanwhile(store: str) -> None:
     assert [len(table) for table in found] == [50_000, 3] * 3
     assert [table["n"][0].as_py() for table in found] == list(range(6))
     assert [table["n"][0].as_py() for table in read_shards(staging, "t")] == list(range(6))
+
+
+def test_letters_of_earlier_parts_are_carried_until_their_documents_are_done_again(staging: Staging) -> None:
+    staging.bury("split", [DeadLetter("a.md", "u", "split", "unreadable")])
+    staging.bury("embed", [DeadLetter("b.md", "u", "embed", "rejected", "b", "1")])
+    staging.carry_letters({"a.md", "b.md"})
+    staging.restart()
+    assert [letter["doc_id"] for letter in staging.dead_letters()] == ["a.md", "b.md"]
+    assert len(staging.dead_hashes()) == 0
+    staging.bury("embed", [DeadLetter("c.md", "u", "embed", "rejected", "c", "2")])
+    staging.carry_letters({"a.md", "c.md"})
+    staging.restart()
+    assert [letter["doc_id"] for letter in staging.dead_letters()] == ["b.md", "c.md"]
+    assert staging.dead_chunks() == 2

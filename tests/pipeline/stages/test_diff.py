@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.model import DocumentCounts, SourceSpec
+from pipeline.model import DocumentCounts, SourceSpec, Window
 from tests.pipeline.stages.steps import compared
 from tests.support import job_for, rows, run, write_pages
 
@@ -191,3 +191,23 @@ def test_a_document_that_cannot_be_read_is_not_taken_for_missing(tmp_path: Path,
     source = SourceSpec("rows", str(path), text="text", id="id")
     assert run(job_for(source, store)).documents == DocumentCounts(unchanged=1, failed=1)
     assert _held(store) == {"1", "2"}
+
+
+def test_a_window_takes_some_of_the_changes_in_the_order_of_their_ids(tmp_path: Path, store: str) -> None:
+    folder = write_pages(tmp_path / "docs", {f"{n}.md": str(n) for n in range(5)})
+    for after, most, ids in (("", 2, ["0.md", "1.md"]), ("1.md", 2, ["2.md", "3.md"]), ("3.md", 9, ["4.md"])):
+        context, found = compared(job_for(folder, store, window=Window(after, most)))
+        assert context.staging.read_table("changes")["doc_id"].to_pylist() == ids
+        assert found.new == len(ids)
+    run(job_for(folder, store))
+    write_pages(folder, {"1.md": "changed", "3.md": "changed"})
+    context, _ = compared(job_for(folder, store, window=Window("", 1)))
+    assert context.staging.read_table("changes")["doc_id"].to_pylist() == ["1.md"]
+
+
+def test_everything_is_done_over_where_that_is_asked_for(tmp_path: Path, store: str) -> None:
+    folder = write_pages(tmp_path / "docs", {"a.md": "a", "b.md": "b"})
+    run(job_for(folder, store))
+    context, found = compared(job_for(folder, store, everything=True))
+    assert found == DocumentCounts(changed=2)
+    assert context.staging.read_table("changes")["doc_id"].to_pylist() == ["a.md", "b.md"]
