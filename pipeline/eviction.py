@@ -79,7 +79,7 @@ def evict(objects: Objects, most: int, since: datetime, *, dry_run: bool = False
         db.execute(_ROWS)
         for cache, dataset in enumerate(datasets):
             _read(db, objects, dataset, cache)
-        db.execute(_DOOMED, {"most": most * _ROOM, "since": since})
+        db.execute(_DOOMED, {"most": most * _ROOM, "since": since.replace(microsecond=0)})
         if not dry_run:
             for cache, dataset in enumerate(datasets):
                 _delete(db, cache, dataset, objects)

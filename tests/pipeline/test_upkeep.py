@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from pipeline.model import Endpoint
 from pipeline.objects import Objects
 from pipeline.search.find import search
 from pipeline.stages.context import Context
+from pipeline.store.compaction import compact
 from pipeline.store.keep import Keep
 from pipeline.store.log import Log
+from pipeline.store.orphans import orphans
 from pipeline.store.table import generation_uri
 from pipeline.upkeep import Upkeep
 from tests.pipeline.stages.steps import assembled, listing
@@ -144,3 +147,35 @@ def test_a_reader_with_an_old_version_open_is_not_disturbed_within_the_grace_tim
     _maintain(store, Keep(versions=1, days=0, grace=1))
     assert old.count_rows() == 12
     assert old.to_table(columns=["text"]).num_rows == 12
+
+
+def test_a_file_that_only_an_old_version_has_is_no_orphan(folder: Path, store: str) -> None:
+    """Files are told from orphans by all versions, however few of them are opened."""
+    objects = Objects(store)
+    compact(objects, Log(objects, "docs"))
+    assert orphans(objects, "docs", (), 0) == {}
+    context = _orphan(folder, store)
+    [lost] = orphans(objects, "docs", (), 0)
+    assert rows(store, version=3).num_rows == 3
+    assert context.staging.read_json("fragments")["fragments"][0].count(lost.rpartition("/")[2]) == 1
+
+
+def test_what_a_run_under_way_reads_is_kept_however_old_it_is(folder: Path, store: str) -> None:
+    context = _orphan(folder, store)
+    began = datetime.now(UTC) - timedelta(days=90)
+    record = {
+        "run_id": context.job.run_id, "table": "docs", "kind": "backfill", "pipeline": None,
+        "state": "running", "started_at": began.isoformat(), "host": socket.gethostname(), "pid": os.getpid(),
+        "job": context.job.record(),
+    }  # fmt: skip
+    context.staging.write_json("run", record)
+    tight = Keep(versions=1, days=0, grace=0, cache_size=0)
+    done = _maintain(store, tight)
+    assert done["tables"]["docs"]["retention"]["versions"] == 0
+    assert (done["evicted"]["texts"], done["evicted"]["bytes_over"]) == (0, done["evicted"]["bytes_before"])
+    assert rows(store, version=1).num_rows == 1
+    context.staging.write_json("run", {**record, "pid": 2**22 + 1})  # killed: it may be taken up
+    done = _maintain(store, Keep(versions=1, days=365, grace=0, cache_size=0))
+    assert done["evicted"]["texts"] == 0
+    context.staging.write_json("run", {**record, "state": "finished"})
+    assert _maintain(store, tight)["evicted"]["texts"] >= 12  # but for what came in this very second

@@ -39,6 +39,13 @@ def test_the_newest_versions_stay_and_those_that_were_live_a_while_ago() -> None
     assert _kept(entries, Keep(1, 0, 0), (1,)) == [1, 4]
 
 
+def test_what_was_live_when_the_oldest_run_began_stays_while_that_goes_on() -> None:
+    entries = [_entry(4, 1), _entry(3, 50), _entry(2, 100), _entry(1, 1000)]
+    began = _NOW - timedelta(hours=60)
+    assert [one.version for one in kept(entries, _ALL_OLD, (), _NOW, began)[0]] == [4, 3, 2]
+    assert [one.version for one in kept(entries, _ALL_OLD, (), _NOW, _NOW)[0]] == [4]
+
+
 def test_what_a_kept_version_goes_back_to_stays_with_it() -> None:
     entries = [_entry(3, 1, lance=3), _entry(2, 50), _entry(1, 100)]
     assert _kept(entries, Keep(1, 0, 0)) == [1, 3]
@@ -104,6 +111,13 @@ def test_what_was_live_within_the_grace_time_stays_whatever_else_is_said(
 ) -> None:
     assert retain(published, "docs", Keep(versions=1, days=0, grace=24)) == Reclaimed()
     assert len(rows(store, version=1)) == 2
+
+
+def test_the_versions_of_a_run_under_way_stay_until_it_is_over(published: Objects, store: str) -> None:
+    began = datetime.now(UTC) - timedelta(hours=1)
+    assert retain(published, "docs", _ALL_OLD, since=began) == Reclaimed()
+    assert len(rows(store, version=1)) == 2
+    assert retain(published, "docs", _ALL_OLD).versions == 4
 
 
 def test_a_table_goes_on_after_it(published: Objects, tmp_path: Path, store: str) -> None:
