@@ -39,7 +39,11 @@ _RESTS = (
     15.0,
 )  # seconds before a process that ended is started again, the first time and later
 
-RUN_ENVIRONMENT = {**QUIET, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}
+RUN_ENVIRONMENT = {
+    **QUIET,
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
+    "PREFECT_CLIENT_MAX_RETRIES": "10",  # a server or a database that is restarted ends no run
+}
 """What the process of a run is given, wherever it is started."""
 
 
@@ -75,7 +79,7 @@ class Place:
             "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "10",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
             "PREFECT_WORKER_PREFETCH_SECONDS": "2",
-            "PREFECT_RUNNER_SERVER_ENABLE": "false",
+            "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # seconds that SQLite may be locked by another write
         }
 
     def check_free(self) -> None:

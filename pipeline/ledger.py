@@ -130,7 +130,7 @@ def _judged(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _said(error: BaseException, job: Job) -> str:
-    if isinstance(error, KeyboardInterrupt):
+    if not isinstance(error, Exception):  # Ctrl-C, or the signal that ends a run on the dashboard
         return "interrupted"
     said = str(error) if isinstance(error, VecmillError) else f"{type(error).__name__}: {error}"
     key = job.endpoint.api_key

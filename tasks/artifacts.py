@@ -70,7 +70,7 @@ def letters_artifact(run_id: str, letters: Sequence[Mapping[str, Any]]) -> None:
         create_table_artifact(
             rows,
             key="dead-letters",
-            description=f"{len(letters):,} dead letters of run {run_id}{more}",
+            description=f"Dead letters of run {run_id}: {len(letters):,}{more}",
         )
 
 

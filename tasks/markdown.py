@@ -64,8 +64,9 @@ def report(values: Mapping[str, Any], letters: int, seen: Throughput) -> str:
     parts = [table(_head(values), rows)]
     if letters:
         parts.append(
-            f"**{letters:,} dead letters**, with their reasons in the artifact *dead-letters*. Once mended, "
-            f"`vecmill dead-letters replay --run {values['run_id']}`, or *rerun* with this run."
+            f"**{letters:,} dead letter{'' if letters == 1 else 's'}**, with reasons in the artifact "
+            f"*dead-letters*. Once mended: `vecmill dead-letters replay --run {values['run_id']}`, or the "
+            "deployment *rerun* with this run."
         )
     parts.append("## Time a stage\n\n" + "\n".join(_bars(seconds)))
     image = seen.image()

@@ -6,11 +6,12 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect import get_run_logger
 
+from infra.telemetry import measured
 from pipeline.errors import InputError, OverBudget, StoreRefused, VecmillError
 from pipeline.ledger import Ledger
 from pipeline.model import Job, Plan
 from pipeline.objects import Objects
-from pipeline.ports import Advance, Progress
+from pipeline.ports import Advance, Progress, Runner
 from tasks.artifacts import ProgressBoard, failure_artifact, plan_artifact, report_artifact
 from tasks.events import tell
 from tasks.markdown import Failure
@@ -26,8 +27,17 @@ T = TypeVar("T")
 class Watch:
     """Shows a job's plan, progress and report; a Runner, and a Progress."""
 
-    def __init__(self, job: Job, title: str, approve: Callable[[Plan], None]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        title: str,
+        approve: Callable[[Plan], None],
+        runner: Runner,
+        count: Callable[[Mapping[str, Any]], None],
+    ) -> None:
         self._job = job
+        self._runner = runner
+        self._count = count
         self._title = title
         self._approve = approve
         self._seen = Throughput()
@@ -38,7 +48,7 @@ class Watch:
     def run(self, stage: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a stage as a task. A plan is shown, and approved if it has to be, before it is paid."""
         self.stage = title_of(stage)
-        result = run_as_task(stage, *args, **kwargs)
+        result = self._runner(stage, *args, **kwargs)
         if isinstance(result, Plan):
             if result.texts or not self._planned:
                 plan_artifact(self._title, result.record())
@@ -59,6 +69,7 @@ class Watch:
 
     def done(self, report: dict[str, Any]) -> dict[str, Any]:
         """Show what the run did, tell who listens, and give the report."""
+        self._count(report)
         letters = self._record().get("dead_letters", [])
         report_artifact(report, letters, self._seen)
         said = {name: report[name] for name in ("run_id", "version", "documents", "chunks", "cost_usd")}
@@ -99,9 +110,10 @@ class Watch:
 def watched(job: Job, approve: Callable[[Plan], None]) -> Iterator[Watch]:
     """Watch a job: whatever ends it early is shown with what is kept, and how to go on."""
     label(job.run_id)
-    watch = Watch(job, f"{job.kind} of {job.table}", approve)
-    try:
-        yield watch
-    except BaseException as error:
-        watch.failed(error)
-        raise
+    with measured(job, run_as_task) as (runner, count):
+        watch = Watch(job, f"{job.kind} of {job.table}", approve, runner, count)
+        try:
+            yield watch
+        except BaseException as error:
+            watch.failed(error)
+            raise
