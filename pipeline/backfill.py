@@ -20,6 +20,7 @@ from pipeline.model import PART, ChunkCounts, DocumentCounts, Job, Window
 from pipeline.objects import Objects
 from pipeline.ports import Advance, EngineFactory, Progress, Runner, run_here, silent
 from pipeline.run import Report, check_budget, embedding_of, plan_only, recorded, rounds
+from pipeline.search.indexing import index_alike
 from pipeline.spending import Spent
 from pipeline.stages.context import log_of
 from pipeline.stages.held import HELD, REBUILT
@@ -96,8 +97,10 @@ def switch_to(store: Objects, filling: Filling) -> Entry | None:
             "become the table; run the backfill without --where first"
         )
     filled = Log(store, filling.table, filling.generation)
+    base = Log(store, filling.table).at(filling.level_with)
     compact(store, filled)
-    entry = switch(store, filled, Log(store, filling.table).at(filling.level_with), filling.run_id)
+    index_alike(store, base, filled)
+    entry = switch(store, filled, base, filling.run_id)
     if entry is not None:
         DeadLetters(store).adopt(filling.table, entry.generation)
     return entry

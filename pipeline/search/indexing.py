@@ -19,14 +19,21 @@ _GROWN = 4  # times as many rows: its partitions have become too large
 
 
 def index_table(
-    objects: Objects, table: str, wish: Wish, *, sketches: bool = False, asked: Vectors | None = None
+    objects: Objects,
+    table: str,
+    wish: Wish,
+    *,
+    sketches: bool = False,
+    asked: Vectors | None = None,
+    generation: str | None = None,
 ) -> dict[str, Any]:
     """Index a table's live version; gives what was built, and what it was measured to find, as JSON.
 
-    `asked`[n, d] are questions to measure with, in place of the table's own vectors. Raises StoreRefused
-    where other runs keep publishing meanwhile.
+    `generation` is one that is filled beside the live one, to be indexed in its place. `asked`[n, d] are
+    questions to measure with, in place of the table's own vectors. Raises StoreRefused where other runs keep
+    publishing meanwhile.
     """
-    log = Log(objects, table)
+    log = Log(objects, table, generation)
     for _ in range(_TRIES):
         live = log.live()
         made = _indexed(objects, log, live, wish, asked)
@@ -40,12 +47,16 @@ def index_table(
     raise StoreRefused(f"other runs publish to table {table!r} without end; run the command again")
 
 
-def keep_current(objects: Objects, table: str, *, dry_run: bool = False) -> dict[str, Any] | None:
+def keep_current(
+    objects: Objects, table: str, *, dry_run: bool = False, generation: str | None = None
+) -> dict[str, Any] | None:
     """Bring a table's index and sketches up to its rows; None where they are.
 
-    A table that has become large gets an index, unless somebody has wished for none.
+    A table that has become large gets an index, unless somebody has wished for none. `generation` is one
+    that is filled beside the live one, to be looked after in its place.
     """
-    live = Log(objects, table).live()
+    log = Log(objects, table, generation)
+    live = log.live()
     if not live.chunks:
         return None
     kept, known = Kept(objects, table, live.generation), Indexes(objects, table).of(live.generation)
@@ -65,9 +76,9 @@ def keep_current(objects: Objects, table: str, *, dry_run: bool = False) -> dict
         anew = measured.measured[-1].recall < wish.recall
         Indexes(objects, table).keep(live.generation, measured)
     if anew:
-        index_table(objects, table, wish)
+        index_table(objects, table, wish, generation=generation)
     if plan is not None:
-        _sketch(objects, table, kept, plan, wish, anew=sketch_anew)
+        _sketch(objects, log, kept, plan, wish, anew=sketch_anew)
     return {"kind": kind, "built": anew, "measured": again, "sketched": sketch_anew or lacking}
 
 
@@ -125,8 +136,22 @@ def _strayed(before: int, now: int) -> bool:
     return abs(now - before) > _CHANGED * before
 
 
-def _sketch(objects: Objects, table: str, kept: Kept, plan: Plan, wish: Wish, *, anew: bool) -> None:
-    dataset = open_version(objects, table, Log(objects, table).live())
+def index_alike(objects: Objects, live: Entry, filled: Log) -> None:
+    """Give a generation that is filled beside the live one what that has: an index, and sketches.
+
+    One that is large gets an index anyway, unless somebody has wished for none.
+    """
+    table, generation, indexes = filled.table, filled.live().generation, Indexes(objects, filled.table)
+    known = indexes.of(live.generation)
+    if known is None or indexes.of(generation) is not None or not filled.live().chunks:
+        keep_current(objects, table, generation=generation)
+        return
+    sketches = Kept(objects, table, live.generation).plan() is not None
+    index_table(objects, table, known.wish, sketches=sketches, generation=generation)
+
+
+def _sketch(objects: Objects, log: Log, kept: Kept, plan: Plan, wish: Wish, *, anew: bool) -> None:
+    dataset = open_version(objects, log.table, log.live())
     if anew:
         make_sketches(dataset, kept, wish)
     else:

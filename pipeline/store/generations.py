@@ -79,7 +79,10 @@ def switch(objects: Objects, filled: Log, base: Entry, run_id: str) -> Entry | N
 def drop(objects: Objects, filled: Log) -> int:
     """Throw away a generation that is not live; gives its bytes. What it has paid for stays in the cache."""
     _forget(objects, filled)
-    lost = {one.path: one.size for one in objects.listed(_folder(filled))}
+    table = f"tables/{filled.table}"
+    objects.delete(f"{table}/indexes/{filled.generation}.json")
+    folders = (f"{table}/sketches/{filled.generation}", f"{table}/{filled.generation}.lance")
+    lost = {one.path: one.size for folder in folders for one in objects.listed(folder)}
     objects.delete_all(list(lost))
     return sum(lost.values())
 
@@ -93,10 +96,6 @@ def _forget(objects: Objects, filled: Log) -> None:
     """Remove the log beside; its first entry last, since that tells what the others are of."""
     for number in reversed(filled.numbers()):
         objects.delete(f"{beside(filled.table)}/{filled.generation}/{number}.json")
-
-
-def _folder(filled: Log) -> str:
-    return f"tables/{filled.table}/{filled.generation}.lance"
 
 
 def _now() -> str:

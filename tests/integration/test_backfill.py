@@ -15,10 +15,14 @@ from pipeline.objects import Objects
 from pipeline.ports import P, T
 from pipeline.run import ingest, plan_only
 from pipeline.search.find import search
+from pipeline.search.index import Indexes, Wish, is_indexed
+from pipeline.search.indexing import index_table
+from pipeline.search.sketches import Kept
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.generations import drop
 from pipeline.store.history import rollback
 from pipeline.store.log import Log, under_way
+from pipeline.store.table import open_version
 from pipeline.store.versions import generation_beside
 from tests.backfills import SPLITTER, WIDE, engines, fill, filling_job, live, switched
 from tests.endpoint import Faults, MeteredEndpoint
@@ -365,3 +369,24 @@ def test_two_backfills_at_once_come_to_one_and_pay_once(folder: Path, store: str
         assert endpoint.ledger.billed_more_than_once() == {}
         switched(job, filling)
         assert rows(store).equals(_fresh(folder, tmp_path, **access))
+
+
+def test_a_generation_becomes_live_with_the_index_and_the_sketches_of_the_old_one(
+    tmp_path: Path, store: str
+) -> None:
+    pages = {f"{n:03}.md": f"# Page {n}\n\nWords of page {n}, 川{n}。" for n in range(300)}
+    folder = write_pages(tmp_path / "docs", pages)
+    run(job_for(folder, store))
+    objects, wish = Objects(store), Wish("ivf_flat", 0.9, 5)
+    index_table(objects, "docs", wish, sketches=True)
+    job = filling_job(store)
+    entry = switched(job, fill(job))
+    known = Indexes(objects, "docs").of(entry.generation)
+    assert known is not None
+    assert (known.kind, known.wish, known.rows) == ("ivf_flat", wish, 300)
+    assert is_indexed(open_version(objects, "docs", entry))
+    assert Kept(objects, "docs", entry.generation).plan() is not None
+    assert entry.version == live(store).version == 3
+    for mode in ("vector", "funnel"):
+        found = search(objects, "docs", "Words of page 7, 川7。", mode=mode, top_k=3)
+        assert "007.md" in [hit["doc_id"] for hit in found]
