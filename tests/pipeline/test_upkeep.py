@@ -178,4 +178,4 @@ def test_what_a_run_under_way_reads_is_kept_however_old_it_is(folder: Path, stor
     done = _maintain(store, Keep(versions=1, days=365, grace=0, cache_size=0))
     assert done["evicted"]["texts"] == 0
     context.staging.write_json("run", {**record, "state": "finished"})
-    assert _maintain(store, tight)["evicted"]["texts"] >= 12  # but for what came in this very second
+    assert _maintain(store, tight)["evicted"]["texts"] > 0  # all but what came in this very second
