@@ -12,6 +12,7 @@ from flows import (
     backfill_command,
     cache_commands,
     dead_letters,
+    evaluate_command,
     export_commands,
     history_commands,
     index_command,
@@ -37,6 +38,7 @@ read_commands.register(app)
 history_commands.register(app)
 export_commands.register(app)
 index_command.register(app)
+evaluate_command.register(app)
 dead_letters.register(app)
 cache_commands.register(app)
 maintain_command.register(app)
@@ -117,11 +119,17 @@ def perform(pipeline: PipelineConfig, store: StoreConfig, progress: Bars) -> dic
         with tags("vecmill"):
             # Whoever waits at a terminal wants it done, whatever a schedule does meanwhile.
             return cast(dict[str, Any], flow(pipeline.model_copy(update={"overlap": "wait"}), store))
+    from infra.telemetry import measured
     from infra.wiring import make_engines, make_job
+    from pipeline.ports import run_here
     from pipeline.run import ingest as run_ingest
 
     job = make_job(pipeline, store.uri)
-    return run_ingest(job, make_engines(pipeline.engine, job, pipeline.workers), progress=progress).record()
+    engines = make_engines(pipeline.engine, job, pipeline.workers)
+    with measured(job, run_here) as (runner, count):
+        values = run_ingest(job, engines, runner, progress).record()
+        count(values)
+    return values
 
 
 def _check_answers(server: str) -> None:

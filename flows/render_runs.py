@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from flows import render
+from flows.evaluate_command import told as evaluated
 
 
 def runs(found: Sequence[Mapping[str, Any]]) -> None:
@@ -28,7 +29,7 @@ def runs(found: Sequence[Mapping[str, Any]]) -> None:
 def run(values: Mapping[str, Any]) -> None:
     """One run: what it did or spent, how it ended, and what has become of its dead letters."""
     if values["report"]:
-        render.report(values["report"])
+        (evaluated if values["kind"] == "evaluate" else render.report)(values["report"])
     table = Table(box=None, show_header=False, pad_edge=False)
     spent, letters = values["spent"], values["dead_letters"]
     if not values["report"]:

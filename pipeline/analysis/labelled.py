@@ -56,12 +56,7 @@ class Labelled:
         """
         texts = read_queries(queries)
         grades: dict[str, dict[str, float]] = {}
-        for place, row in _rows(qrels, ("query_id", "doc_id", "relevance")):
-            grade = _number(row["relevance"])
-            if grade is None:
-                raise InputError(
-                    f"{qrels}: {place} has the relevance {row['relevance']!r}, which is no number"
-                )
+        for row, grade in graded_rows(qrels, ("query_id", "doc_id", "relevance")):
             if grade > 0:
                 grades.setdefault(row["query_id"], {})[row["doc_id"]] = grade
         _check_known(grades, texts, f"{qrels} has query_ids that {queries} lacks")
@@ -69,12 +64,12 @@ class Labelled:
             raise InputError(f"{qrels} has no relevant document for any query; a relevance above 0 says so")
         return cls({query: texts[query] for query in grades}, grades)
 
-    def check(self, doc_ids: Collection[str]) -> None:
+    def check(self, doc_ids: Collection[str], place: str = "the source") -> None:
         """Raise InputError where a relevant document is none of these."""
         wanted = {doc_id for grades in self.grades.values() for doc_id in grades}
         example = next(iter(doc_ids), "")
         _check_known(
-            wanted, doc_ids, f"relevant documents are not in the source, whose ids are such as {example!r}"
+            wanted, doc_ids, f"relevant documents are not in {place}, whose ids are such as {example!r}"
         )
 
 
@@ -88,14 +83,25 @@ def read_queries(file: Path) -> dict[str, str]:
     return texts
 
 
-def ndcg(ranking: Sequence[str], grades: Mapping[str, float]) -> float:
-    """The discounted gain of a ranking's first ten, as a share of what the best ranking has.
+def graded_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[dict[str, str], float]]:
+    """The rows of a file, and the number in the last of its columns; raises InputError where it is none."""
+    for place, row in _rows(file, columns):
+        grade = _number(row[columns[-1]])
+        if grade is None:
+            raise InputError(
+                f"{file}: {place} has the {columns[-1]} {row[columns[-1]]!r}, which is no number"
+            )
+        yield row, grade
+
+
+def ndcg(ranking: Sequence[str], grades: Mapping[str, float], depth: int = DEPTH) -> float:
+    """The discounted gain of a ranking's first documents, as a share of what the best ranking has.
 
     A document gains its grade, as in trec_eval. Järvelin and Kekäläinen, "Cumulated gain-based evaluation
     of IR techniques" (2002).
     """
-    best = _discounted(sorted(grades.values(), reverse=True))
-    return _discounted([grades.get(doc_id, 0.0) for doc_id in ranking]) / best
+    best = _discounted(sorted(grades.values(), reverse=True)[:depth])
+    return _discounted([grades.get(doc_id, 0.0) for doc_id in ranking[:depth]]) / best
 
 
 class Ranking:
@@ -187,7 +193,7 @@ def _check_known(found: Collection[str], known: Collection[str], problem: str) -
 
 
 def _discounted(gains: Sequence[float]) -> float:
-    return sum(gain / math.log2(rank + 2) for rank, gain in enumerate(gains[:DEPTH]))
+    return sum(gain / math.log2(rank + 2) for rank, gain in enumerate(gains))
 
 
 def _number(text: str) -> float | None:

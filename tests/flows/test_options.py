@@ -44,6 +44,10 @@ COMMANDS = {
     "runs": {"--by"},
     "diff": {"--text"},
     "name": {"--move", "--delete"},
+    "evaluate": {
+        *("--queries", "--qrels", "--pairs", "--threshold", "--against", "--modes", "--dimensions"),
+        *("--top-k", "--at-least"),
+    },
     "index": {"--kind", "--recall", "--top-k", "--funnel", "--queries", "--embedding", "--base-url"}
     | {"--api-key-env"},
     "export": {"--at", "--format", "--force"},

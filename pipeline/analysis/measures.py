@@ -1,0 +1,57 @@
+"""How good rankings are: nDCG, recall, reciprocal rank and average precision of their first documents."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from pipeline.analysis.labelled import ndcg
+
+_NORMAL = 1.96  # standard errors on either side hold the mean with a confidence of 95 %
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean over queries, and where it lies with a confidence of 95 %."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Mean":
+        """The mean of a value a query, each from 0 to 1."""
+        mean = fmean(values)
+        margin = _NORMAL * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+        return cls(round(mean, 4), round(max(0.0, mean - margin), 4), round(min(1.0, mean + margin), 4))
+
+
+def measures(
+    rankings: Sequence[Sequence[str]], grades: Sequence[Mapping[str, float]], depth: int
+) -> dict[str, Mean]:
+    """Of rankings of documents, one a query, what is measured down to `depth`, by name."""
+    pairs = list(zip((ranking[:depth] for ranking in rankings), grades, strict=True))
+    return {
+        f"ndcg@{depth}": Mean.of([ndcg(ranking, known, depth) for ranking, known in pairs]),
+        f"recall@{depth}": Mean.of([_recall(ranking, known) for ranking, known in pairs]),
+        f"mrr@{depth}": Mean.of([_reciprocal(ranking, known) for ranking, known in pairs]),
+        f"map@{depth}": Mean.of([_precision(ranking, known, depth) for ranking, known in pairs]),
+    }
+
+
+def _recall(ranking: Sequence[str], grades: Mapping[str, float]) -> float:
+    return sum(doc_id in grades for doc_id in ranking) / len(grades)
+
+
+def _reciprocal(ranking: Sequence[str], grades: Mapping[str, float]) -> float:
+    return next((1.0 / rank for rank, doc_id in enumerate(ranking, 1) if doc_id in grades), 0.0)
+
+
+def _precision(ranking: Sequence[str], grades: Mapping[str, float], depth: int) -> float:
+    """Average precision, as a share of what so deep a ranking can have."""
+    found, total = 0, 0.0
+    for rank, doc_id in enumerate(ranking, 1):
+        if doc_id in grades:
+            found += 1
+            total += found / rank
+    return total / min(len(grades), depth)
