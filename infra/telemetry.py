@@ -4,10 +4,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
-
-from opentelemetry import metrics, trace
-from opentelemetry.trace import Span, StatusCode
 
 from infra.settings import otel_endpoint
 from pipeline.errors import InputError
@@ -19,6 +17,9 @@ T = TypeVar("T")
 
 _SUMS = {"texts": "{text}", "tokens": "{token}", "requests": "{request}", "retries": "{retry}"}
 
+# An exception's own text and frames may hold what is no collector's business.
+_PLAIN: Mapping[str, Any] = MappingProxyType({"record_exception": False, "set_status_on_exception": False})
+
 
 @contextmanager
 def measured(job: Job, runner: Runner) -> Iterator[tuple[Runner, Callable[[Mapping[str, Any]], None]]]:
@@ -26,7 +27,12 @@ def measured(job: Job, runner: Runner) -> Iterator[tuple[Runner, Callable[[Mappi
 
     Counted are runs by outcome, texts, tokens, requests, retries and USD; measured, the seconds of stages.
     """
+    if otel_endpoint() is None:
+        yield runner, lambda _: None
+        return
     _start()
+    from opentelemetry import metrics, trace
+
     tracer, meter = trace.get_tracer("vecmill"), metrics.get_meter("vecmill")
     about = {"vecmill.table": job.table, "vecmill.kind": job.kind, "vecmill.space": job.space.name}
     seconds = meter.create_histogram("vecmill.stage.duration", "s", "How long a stage took")
@@ -35,7 +41,7 @@ def measured(job: Job, runner: Runner) -> Iterator[tuple[Runner, Callable[[Mappi
 
     def run(stage: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         began = time.monotonic()
-        with tracer.start_as_current_span(stage.__name__):
+        with tracer.start_as_current_span(stage.__name__, **_PLAIN):
             result = runner(stage, *args, **kwargs)
         seconds.record(time.monotonic() - began, {**about, "vecmill.stage": stage.__name__})
         return result
@@ -47,31 +53,29 @@ def measured(job: Job, runner: Runner) -> Iterator[tuple[Runner, Callable[[Mappi
         ended["outcome"] = "published" if report["published"] else "unchanged"
 
     with tracer.start_as_current_span(
-        f"vecmill {job.kind}", attributes={**about, "vecmill.run": job.run_id}
+        f"vecmill {job.kind}", attributes={**about, "vecmill.run": job.run_id}, **_PLAIN
     ) as span:
         try:
             yield run, done
         except BaseException as error:
-            _failed(span, error, job)
+            span.set_status(trace.StatusCode.ERROR, _said(error, job))
             ended["outcome"] = type(error).__name__
             raise
         finally:
             runs.add(1, {**about, **{f"vecmill.{name}": value for name, value in ended.items()}})
 
 
-def _failed(span: Span, error: BaseException, job: Job) -> None:
+def _said(error: BaseException, job: Job) -> str:
     """What went wrong, without what is secret."""
     said, key = f"{type(error).__name__}: {error}", job.endpoint.api_key
-    span.set_status(StatusCode.ERROR, said.replace(key, "***") if key else said)
+    return said.replace(key, "***") if key else said
 
 
 @cache
 def _start() -> None:
     """Send what is measured to the collector that the environment names, once a process."""
-    endpoint = otel_endpoint()
-    if endpoint is None:
-        return
     try:
+        from opentelemetry import metrics, trace
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.metrics import MeterProvider
@@ -81,7 +85,7 @@ def _start() -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise InputError(
-            f"OTEL_EXPORTER_OTLP_ENDPOINT is {endpoint}, and to send measures there needs an extra: "
+            f"OTEL_EXPORTER_OTLP_ENDPOINT is {otel_endpoint()}, and to send measures there needs an extra: "
             "pip install 'vecmill[otel]', or unset it"
         ) from error
     about = Resource.create({"service.name": "vecmill"})

@@ -53,7 +53,6 @@ class Approval:
         why = f": {answer.why}" if answer.why else ""
         if answer.decision != "approve":
             raise OverBudget(f"a plan above {form.amount()} was not approved{why}; nothing was paid")
-        get_run_logger().info("a plan of %s tokens was approved%s", f"{plan.tokens:,}", why)
         self._approved = plan.tokens
 
 
@@ -63,6 +62,7 @@ def _above(form: ApprovalConfig, plan: Plan) -> bool:
 
 
 def _ask(asked: str, seconds: int) -> Answer:
-    return pause_flow_run(
-        wait_for_input=Answer.with_initial_data(description=asked), timeout=seconds, poll_interval=2
-    )
+    form = Answer.with_initial_data(description=asked)
+    answer = pause_flow_run(wait_for_input=form, timeout=seconds, poll_interval=2)
+    get_run_logger().info("the plan was answered by: %s. %s", answer.decision, answer.why)
+    return answer

@@ -19,6 +19,7 @@ from prefect.exceptions import PrefectException
 
 from pipeline.ports import Advance
 from tasks import markdown
+from tasks.comparison_page import in_markdown
 from tasks.figures import figures
 from tasks.throughput import Throughput
 
@@ -71,6 +72,16 @@ def letters_artifact(run_id: str, letters: Sequence[Mapping[str, Any]]) -> None:
             rows,
             key="dead-letters",
             description=f"Dead letters of run {run_id}: {len(letters):,}{more}",
+        )
+
+
+def comparison_artifact(values: Mapping[str, Any]) -> None:
+    """Show two generations of a table side by side."""
+    with _or_not("comparison"):
+        create_markdown_artifact(
+            in_markdown(values),
+            key="comparison",
+            description=f"What the next generation of {values['table']} finds, beside the live one",
         )
 
 

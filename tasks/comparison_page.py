@@ -1,12 +1,14 @@
 """A comparison of two generations as one page of HTML: no script, and nothing that is asked for elsewhere."""
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from tasks.figures import comparison_rows
 
-_LIVE, _NEXT = "#8896a8", "#2f6fde"
+_LIVE, _NEXT, _TEXT = "#8896a8", "#2f6fde", "#5b6876"
 _BINS = 10
 _WIDTH, _HEIGHT = 420, 210
 _LEFT, _RIGHT, _BOTTOM, _TOP = 44, 12, 34, 14
@@ -19,38 +21,18 @@ table { border-collapse: collapse; margin: 1rem 0 2rem }
 td, th { padding: .25rem 1.2rem .25rem 0; text-align: left }
 td + td { font-variant-numeric: tabular-nums } th { border-bottom: 1px solid #cfd6de }
 .plots { display: flex; flex-wrap: wrap; gap: 2rem } figure { margin: 0 }
-figcaption, text { color: #5b6876; fill: #5b6876; max-width: 420px }
-text { font-size: 12px; text-anchor: middle }
+figcaption { color: #5b6876; max-width: 420px }
 """
 
 
 def page(values: Mapping[str, Any]) -> str:
     """The page of a comparison's record."""
-    live, new, k = values["live"], values["next"], values["top_k"]
+    live, new = values["live"], values["next"]
     title = f"{values['table']}: {new['space']} beside {live['space']}"
-    plots = [
-        _plot(
-            f"Overlap of the first {k} hits",
-            f"Questions by the share of hits that both find; the mean is {values['overlap']:.2f}.",
-            _histogram(values["overlaps"], 0.0, 1.0),
-        ),
-        _plot(
-            "Rank correlation",
-            f"Questions by Spearman's rho over documents; the mean is {values['correlation']:.2f}.",
-            _histogram(values["correlations"], -1.0, 1.0),
-        ),
-        *_quality(live, new, k),
-        _plot(
-            "Latency",
-            "Milliseconds of a search by vector: the median, and 95 of 100.",
-            _pairs(
-                [
-                    ("median", live["search_ms"], new["search_ms"]),
-                    ("95 %", live["search_ms_95"], new["search_ms_95"]),
-                ]
-            ),
-        ),
-    ]
+    plots = (
+        f"<figure><h2>{escape(one.title)}</h2>{one.svg}<figcaption>{escape(one.said)}</figcaption></figure>"
+        for one in _plots(values)
+    )
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td>{escape(a)}</td><td>{escape(b)}</td></tr>"
         for name, a, b in comparison_rows(values)
@@ -63,19 +45,65 @@ def page(values: Mapping[str, Any]) -> str:
     )
 
 
-def _quality(live: Mapping[str, Any], new: Mapping[str, Any], k: int) -> list[str]:
-    if live["recall"] is None or new["recall"] is None:
-        return []
-    pairs = [(f"recall@{k}", live["recall"], new["recall"]), ("nDCG@10", live["ndcg"], new["ndcg"])]
-    return [_plot("Labelled questions", "Higher is better.", _pairs(pairs, 1.0))]
+def in_markdown(values: Mapping[str, Any]) -> str:
+    """The same for a dashboard, its plots as images that ask no host."""
+    live, new = values["live"], values["next"]
+    lines = [
+        f"# {values['table']}: {new['space']} beside {live['space']}",
+        "",
+        "| | live | next |",
+        "|---|---|---|",
+        *(f"| {name} | {a} | {b} |" for name, a, b in comparison_rows(values)),
+        "",
+    ]
+    for one in _plots(values):
+        image = b64encode(one.svg.encode()).decode()
+        lines += [
+            f"## {one.title}",
+            "",
+            f"![{one.title}](data:image/svg+xml;base64,{image})",
+            "",
+            one.said,
+            "",
+        ]
+    return "\n".join(lines)
 
 
-def _plot(title: str, said: str, drawing: str) -> str:
-    return (
-        f"<figure><h2>{escape(title)}</h2>"
-        f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="{escape(title)}">{drawing}</svg>'
-        f"<figcaption>{escape(said)}</figcaption></figure>"
-    )
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    title: str
+    said: str  # below it
+    drawing: str  # what stands inside the SVG
+
+    @property
+    def svg(self) -> str:
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" role="img" '
+            f'aria-label="{escape(self.title)}" font-family="system-ui, sans-serif" font-size="12" '
+            f'text-anchor="middle">{self.drawing}</svg>'
+        )
+
+
+def _plots(values: Mapping[str, Any]) -> list[_Plot]:
+    live, new, k = values["live"], values["next"], values["top_k"]
+    times = [(name, live[key], new[key]) for name, key in (("median", "search_ms"), ("95 %", "search_ms_95"))]
+    found = [
+        _Plot(
+            f"Overlap of the first {k} hits",
+            f"Questions by the share of hits that both find; the mean is {values['overlap']:.2f}.",
+            _histogram(values["overlaps"], 0.0, 1.0),
+        ),
+        _Plot(
+            "Rank correlation",
+            f"Questions by Spearman's rho over documents; the mean is {values['correlation']:.2f}.",
+            _histogram(values["correlations"], -1.0, 1.0),
+        ),
+        _Plot("Latency", "Milliseconds of a search by vector: the median, and 95 of 100.", _pairs(times)),
+    ]
+    if live["recall"] is not None and new["recall"] is not None:
+        pairs = [(f"recall@{k}", live["recall"], new["recall"]), ("nDCG@10", live["ndcg"], new["ndcg"])]
+        found.insert(2, _Plot("Labelled questions", "Higher is better.", _pairs(pairs, 1.0)))
+    return found
 
 
 def _histogram(values: Sequence[float], low: float, high: float) -> str:
@@ -114,7 +142,7 @@ def _bar(x: float, width: float, share: float, colour: str) -> str:
 
 
 def _label(x: float, y: float, text: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{_TEXT}">{escape(text)}</text>'
 
 
 def _axis(top: str) -> str:

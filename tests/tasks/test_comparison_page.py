@@ -1,9 +1,10 @@
 """The page of a comparison."""
 
 import xml.etree.ElementTree as ElementTree
+from base64 import b64decode
 from typing import Any
 
-from tasks.comparison_page import page
+from tasks.comparison_page import in_markdown, page
 from tasks.figures import comparison_rows
 
 _SIDE: dict[str, Any] = {
@@ -38,8 +39,9 @@ def test_the_page_is_whole_asks_nothing_elsewhere_and_takes_names_as_text() -> N
     html = page(_VALUES)
     assert "a&lt;b&gt;" in html
     assert "a<b>" not in html
-    for word in ("<script", "http", "src=", "url("):
+    for word in ("<script", "src=", "href=", "url("):
         assert word not in html
+    assert html.count("http") == html.count('xmlns="http://www.w3.org/2000/svg"') == 3
     body = html.removeprefix("<!doctype html>").replace('<meta charset="utf-8">', "")
     ElementTree.fromstring(body)
 
@@ -55,6 +57,15 @@ def test_each_question_is_in_one_bar_of_each_histogram() -> None:
 def test_labels_have_a_plot_of_their_own() -> None:
     sides = {name: {**_VALUES[name], "recall": 0.9, "ndcg": 0.6} for name in ("live", "next")}
     assert "recall@10" in page({**_VALUES, **sides})
+
+
+def test_a_dashboard_gets_the_same_with_its_plots_as_images() -> None:
+    text = in_markdown(_VALUES)
+    assert "| overlap of the first 10 | 0.500 | of both, 3 questions |" in text
+    images = [part.partition(")")[0] for part in text.split("base64,")[1:]]
+    assert len(images) == 3
+    for image in images:
+        assert ElementTree.fromstring(b64decode(image)).tag.endswith("svg")
 
 
 def test_rows_show_what_was_measured_and_leave_out_what_was_not() -> None:
