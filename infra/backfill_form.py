@@ -8,7 +8,46 @@ from infra.config import BudgetConfig, Prices
 from infra.embedding_form import EmbeddingConfig
 from infra.form import Form, seconds
 from infra.splitter_form import SplitterConfig
+from pipeline.condition import Condition
+from pipeline.errors import InputError
 from pipeline.model import PART
+
+
+class AfterwardsConfig(Form):
+    """What becomes of a generation once it is filled."""
+
+    compare: bool = Field(False, title="Compare it with the live one")
+    queries: str | None = Field(
+        None, title="Questions", description="A file with a column text; None: sentences of the table"
+    )
+    qrels: str | None = Field(
+        None, title="What answers them", description="A file of query_id, doc_id and relevance"
+    )
+    sample: int = Field(100, ge=1, title="Sentences that are drawn")
+    top_k: int = Field(10, ge=1, title="Hits of a question that count")
+    switch: bool = Field(False, title="Switch to it", description="As long as the conditions hold, if any")
+    switch_if: str | None = Field(
+        None, title="Switch if", description="Conditions such as overlap@10>=0.8, recall@10>=live-0.01"
+    )
+
+    @field_validator("switch_if")
+    @classmethod
+    def _conditions_are_some(cls, text: str | None) -> str | None:
+        try:
+            Condition.parse(text or "chunks>0")
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    @property
+    def compares(self) -> bool:
+        """Whether the two are to be compared."""
+        return self.compare or any((self.queries, self.qrels, self.switch_if))
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What has to hold before it is switched to."""
+        return Condition.parse(self.switch_if) if self.switch_if else ()
 
 
 class BackfillConfig(Form):
