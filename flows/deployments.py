@@ -17,6 +17,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.utilities.callables import parameter_schema
 
 from flows.backfill import backfill
+from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.maintain import maintain
 from flows.rerun import rerun
@@ -106,6 +107,7 @@ def deployments(config: Config) -> list[Deployment]:
         *(_ingest(name, pipeline, config, given) for name, pipeline in config.pipelines.items()),
         Deployment(rerun, name, given, tags),
         Deployment(backfill, name, given, tags),
+        Deployment(evaluate, name, given, tags),
         Deployment(maintain, name, {**given, "retention": _values(retention)}, tags, schedule, "skip"),
     ]
 

@@ -91,6 +91,14 @@ def upkeep_artifact(done: Mapping[str, Any]) -> None:
         create_markdown_artifact(markdown.upkeep(done), key="report", description="What was maintained")
 
 
+def scores_artifact(table: str, found: Mapping[str, Any]) -> None:
+    """Show how well a table answers."""
+    with _or_not("scores"):
+        create_markdown_artifact(
+            markdown.scores(table, found), key="report", description=f"How well {table} answers"
+        )
+
+
 class ProgressBoard:
     """A Board on a run's page: for each stage that sends texts a bar, and a table of its figures.
 

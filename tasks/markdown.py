@@ -123,6 +123,20 @@ def upkeep(done: Mapping[str, Any]) -> str:
     return "\n".join([f"# {head}", "", *rows, "", f"Caches: {caches or 'none'}. {rest}"])
 
 
+def scores(name: str, found: Mapping[str, Any]) -> str:
+    """How well a table answers: a row for each way of searching it, and for each it is compared with."""
+    rows = found.get("compared") or [{"mode": mode, **one} for mode, one in found["modes"].items()]
+    parts = [f"# How well {name} answers"]
+    for kind in (rows, found.get("pairs") or []):
+        if kind:
+            names = list(kind[0])
+            lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+            parts.append(
+                "\n".join(lines + [f"| {' | '.join(_score(one[of]) for of in names)} |" for one in kind])
+            )
+    return "\n\n".join(parts)
+
+
 def table(title: str, rows: Sequence[tuple[str, Any]]) -> str:
     """A title, and names with their values."""
     lines = [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows]
@@ -170,6 +184,10 @@ def _usd(cost: float | None) -> str:
     if cost is None:
         return "price not known"
     return f"{cost:.6f} USD" if cost else "nothing"
+
+
+def _score(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else _cell(value)
 
 
 def _cell(value: Any) -> str:
