@@ -99,6 +99,16 @@ class CanaryConfig(Form):
     top_k: int = Field(10, ge=1, title="Among the first so many chunks")
 
 
+class QualityConfig(Form):
+    """Questions whose answers are known, and how well a table has to rank these."""
+
+    queries: str = Field(min_length=1, title="Questions", description="A file of query_id and text")
+    qrels: str = Field(
+        min_length=1, title="What answers them", description="A file of query_id, doc_id and relevance"
+    )
+    at_least: float = Field(ge=0, le=1, title="nDCG@10 by vectors", description="Or nothing is published")
+
+
 class GateConfig(Form):
     """What is asked of a run's result before it is published."""
 
@@ -106,6 +116,7 @@ class GateConfig(Form):
     sample: int = Field(
         0, ge=0, le=1000, title="Chunks to embed once more", description="They have to come back alike"
     )
+    quality: QualityConfig | None = Field(None, title="Quality")
 
 
 class ApprovalConfig(Form):

@@ -223,13 +223,29 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
+class Quality:
+    """Questions whose answers are known, and how well a table has to rank these by vectors."""
+
+    queries: str  # a file of query_id and text
+    qrels: str  # a file of query_id, doc_id and relevance
+    at_least: float  # nDCG@10, over all questions
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.at_least <= 1:
+            raise InputError(f"at_least is {self.at_least}; nDCG is between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """What is asked of a run's result before it is published, beside what is always checked."""
 
     canaries: tuple[Canary, ...] = ()
     sample: int = 0  # chunks that are embedded once more, and have to come back alike
+    quality: Quality | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.quality, Mapping):
+            object.__setattr__(self, "quality", Quality(**self.quality))
         made = (one if isinstance(one, Canary) else Canary(**one) for one in self.canaries)
         object.__setattr__(self, "canaries", tuple(made))
 

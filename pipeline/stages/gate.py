@@ -1,21 +1,27 @@
 """gate: asks what is staged the questions that its owner wants answered, before readers see it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import ids, schema
+from pipeline.analysis.labelled import DEPTH, Labelled
+from pipeline.analysis.measures import measures
 from pipeline.cache import VectorCache
 from pipeline.datasets import Located, set_operations
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Retrier
 from pipeline.errors import GateFailed, Rejected
-from pipeline.model import Amount, Canary, Outcome
+from pipeline.model import Amount, Canary, Outcome, Quality
 from pipeline.objects import store_errors
 from pipeline.ports import Engine, Vectors
+from pipeline.search.truth import nearest_of
+from pipeline.search.where import Rows
 from pipeline.stages.assemble import FRAGMENTS, read_fragment
 from pipeline.stages.context import Context
 from pipeline.stages.embed import send
@@ -27,6 +33,8 @@ from pipeline.tokens import counter_for
 _QUERIES = "canaries"
 _PATIENCE = 60.0  # seconds for the sample: a gate that waits longer is better told to fail
 _ALIKE = 0.99  # cosine of one text embedded twice: providers answer within 1e-3 of it
+_CHUNKS = 160  # that are ranked for a question: ten documents have more than one each
+_BATCH = 4096  # rows
 _MORE = 4  # times as many neighbours are asked for where too few are left
 
 Found = list[tuple[float, str]]
@@ -40,9 +48,11 @@ def gate(context: Context, engine: Engine) -> None:
     """
     asked = context.job.gate
     if asked.canaries:
-        vectors = _queries(context, engine)
+        vectors = _queries(context, engine, [canary.query for canary in asked.canaries])
         for canary, vector in zip(asked.canaries, vectors, strict=True):
             _check(canary, _nearest(context, vector, canary.top_k))
+    if asked.quality:
+        _check_quality(context, engine, asked.quality)
     if asked.sample:
         _check_sample(context, asked.sample)
 
@@ -57,10 +67,44 @@ def _check(canary: Canary, found: Found) -> None:
         )
 
 
-def _queries(context: Context, engine: Engine) -> Vectors:
-    """The vectors[n, d] of the canaries' queries; those that nobody paid for yet are sent."""
+def _check_quality(context: Context, engine: Engine, quality: Quality) -> None:
+    """Rank the documents of what would be live for questions whose answers are known."""
+    labelled = Labelled.read(Path(quality.queries), Path(quality.qrels))
+    vectors = _queries(context, engine, list(labelled.queries.values()))
+    names: list[str] = []
+
+    def parts() -> Iterator[tuple[Rows, Vectors]]:
+        for rows in chain(_staged(context, ["doc_id", "vector"]), _staying(context)):
+            first = len(names)
+            names.extend(rows["doc_id"].to_pylist())
+            yield np.arange(first, len(names), dtype=np.uint64), _matrix(rows)
+
+    found = nearest_of(parts(), vectors, None, _CHUNKS)
+    rankings = [list(dict.fromkeys(names[int(row)] for row in rows)) for rows in found.rows]
+    score = measures(rankings, list(labelled.grades.values()), DEPTH)[f"ndcg@{DEPTH}"]
+    if score.mean < quality.at_least:
+        raise _failed(
+            f"nDCG@{DEPTH} is {score.mean} ({score.low} to {score.high}) over {len(rankings)} questions of "
+            f"{quality.queries}, and {quality.at_least} is asked for"
+        )
+
+
+def _staying(context: Context) -> Iterator[pa.Table]:
+    """The live rows of documents that the run leaves as they are."""
+    if context.live is None or not context.live.chunks:
+        return
+    gone = replaced_documents(context.staging)["doc_id"].combine_chunks()
+    dataset = open_version(context.store, context.job.table, context.live)
+    with store_errors(dataset.uri):
+        for batch in dataset.scanner(columns=["doc_id", "vector"], batch_size=_BATCH).to_batches():
+            rows = pa.table(batch)
+            yield rows.filter(pc.invert(pc.is_in(rows["doc_id"], value_set=gone)))
+
+
+def _queries(context: Context, engine: Engine, queries: Sequence[str]) -> Vectors:
+    """The vectors[n, d] of queries; those that nobody paid for yet are sent."""
     job = context.job
-    texts = [job.space.query_prefix + canary.query for canary in job.gate.canaries]
+    texts = [job.space.query_prefix + query for query in queries]
     hashes = pa.array(map(ids.digest, texts), pa.string())
     missing = [place for place, known in enumerate(_cached(context, hashes)) if known is None]
     if missing:
@@ -69,7 +113,7 @@ def _queries(context: Context, engine: Engine) -> Vectors:
         context.staging.write_table(f"{_QUERIES}/000000", pa.table(columns, schema=schema.TEXTS))
         sent = send(context, engine, _QUERIES, Amount(len(missing), sum(tokens), 1), "ordinary", "gate")
         for _, reason in sent.rejected:
-            raise _failed(f"a canary's query cannot be embedded: {reason}")
+            raise _failed(f"a gate's query cannot be embedded: {reason}")
     return np.stack([vector for vector in _cached(context, hashes) if vector is not None])
 
 

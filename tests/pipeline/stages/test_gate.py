@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import GateFailed
-from pipeline.model import Canary, Gate, Job
+from pipeline.model import Canary, Gate, Job, Quality
 from pipeline.objects import Objects
 from pipeline.run import Report
 from pipeline.store.log import Log
@@ -122,6 +122,40 @@ def test_a_query_that_the_endpoint_rejects_fails_the_gate(folder: Path, store: s
 
 
 def test_a_gate_goes_through_the_run_s_record(folder: Path, store: str) -> None:
-    gate = Gate((Canary("星", ("星空.md",), 3),), 2)
+    gate = Gate((Canary("星", ("星空.md",), 3),), 2, Quality("queries.jsonl", "qrels.jsonl", 0.5))
     job = job_for(folder, store, gate=gate)
     assert Job.of(job.record()).gate == gate
+
+
+def _quality(home: Path, at_least: float) -> Gate:
+    """Two questions that the pages answer."""
+    asked = {"snow on a mountain": "mountains.md", "望遠鏡で星を見る": "星空.md"}
+    queries, qrels = home / "queries.csv", home / "qrels.csv"
+    lines = [f"q{number},{text}" for number, text in enumerate(asked)]
+    queries.write_text("\n".join(["query_id,text", *lines]), "utf-8")
+    lines = [f"q{number},{doc_id},1" for number, doc_id in enumerate(asked.values())]
+    qrels.write_text("\n".join(["query_id,doc_id,relevance", *lines]), "utf-8")
+    return Gate(quality=Quality(str(queries), str(qrels), at_least))
+
+
+def test_a_table_that_ranks_well_enough_is_published_whichever_of_its_documents_are_new(
+    folder: Path, tmp_path: Path, store: str
+) -> None:
+    gate = _quality(tmp_path, 0.95)
+    assert run(job_for(folder, store, gate=gate)).published
+    write_pages(folder, {"星空.md": "夜空の星を望遠鏡で観察する。月も見る。"})
+    assert run(job_for(folder, store, gate=gate)).published
+
+
+def test_a_table_that_ranks_worse_than_is_asked_for_is_not_published(
+    folder: Path, tmp_path: Path, store: str
+) -> None:
+    gate = _quality(tmp_path, 0.95)
+    run(job_for(folder, store, gate=gate))
+    write_pages(folder, {"星空.md": "お知らせ。", "more.md": "夜空の星を望遠鏡で見る会。"})
+    with pytest.raises(GateFailed, match=r"nDCG@10 is 0\.\d+ \(.*over 2 questions of .*0\.95 is asked for"):
+        run(job_for(folder, store, gate=gate))
+    assert _versions(store) == 1
+    (folder / "mountains.md").unlink()
+    with pytest.raises(GateFailed, match="nDCG@10 is"):
+        run(job_for(folder, store, gate=gate))
