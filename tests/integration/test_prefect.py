@@ -1,11 +1,19 @@
 """Runs on a real Prefect server, shown stage by stage."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from pipeline.objects import Objects
+from pipeline.store.log import Log
+from tests.endpoint import MeteredEndpoint
 from tests.support import rows, vecmill, write_pages
 
 _STAGES = ["list", "diff", "split", "plan", "embed", "assemble", "validate", "publish"]
@@ -51,3 +59,49 @@ def test_a_failure_in_a_flow_keeps_its_message_and_exit_code(
     ran = vecmill("ingest", "nowhere", "--table", "missing", "--json", cwd=tmp_path, env=prefect_server)
     assert ran.code == 3
     assert "nowhere does not exist" in ran.json["error"]["message"]
+
+
+_MANY = """
+import gc, json, os, sys
+from pathlib import Path
+from prefect import tags
+from flows.ingest import ingest
+from infra.config import EmbeddingConfig, PipelineConfig, SourceConfig, StoreConfig
+
+space = dict(provider="openai", model="text-embedding-3-small", dimensions=64, base_url=sys.argv[1])
+form = PipelineConfig(table="still", source=SourceConfig(uri="docs"), embedding=EmbeddingConfig(**space))
+
+def measured():
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return {"mb": pages * os.sysconf("SC_PAGE_SIZE") / 1e6, "files": len(os.listdir("/proc/self/fd"))}
+
+found = []
+with tags("vecmill"):
+    for run in range(121):
+        report = ingest(form, StoreConfig(uri="store"))
+        assert report["published"] is (run == 0), report
+        if run in (20, 120):
+            found.append(measured())
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_hundred_runs_with_nothing_changed_send_nothing_publish_nothing_and_do_not_grow(
+    prefect_server: Mapping[str, str], tmp_path: Path
+) -> None:
+    write_pages(tmp_path / "docs", {f"{n}.md": f"# Page {n}\n\nText of page {n}." for n in range(20)})
+    with MeteredEndpoint(key="sk-test") as endpoint:
+        env = {**os.environ, **prefect_server, "OPENAI_API_KEY": "sk-test", "PYTHONPATH": str(Path.cwd())}
+        words = [sys.executable, "-c", _MANY, endpoint.url]
+        done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert endpoint.ledger.texts_billed == 20
+        requests = endpoint.ledger.arrived
+    before, after = json.loads(done.stdout.splitlines()[-1])
+    assert requests == 1
+    assert after["files"] <= before["files"] + 2
+    assert after["mb"] < before["mb"] * 1.15 + 10
+    assert Log(Objects(str(tmp_path / "store")), "still").live().version == 1
