@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import duckdb
 import lance
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,9 @@ from pipeline.cache import folder_name, size_of
 from pipeline.datasets import lost_race, open_dataset, set_operations, without
 from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
+
+if TYPE_CHECKING:
+    import duckdb
 
 _MEMORY = "300MB"  # for sets; what is larger goes to disk
 _ROOM = 0.9  # of the bound: so that the next maintenance has not to evict again
@@ -107,13 +110,13 @@ def fold_uses(objects: Objects) -> int:
 
 
 @contextmanager
-def _reading() -> Iterator[duckdb.DuckDBPyConnection]:
+def _reading() -> "Iterator[duckdb.DuckDBPyConnection]":
     with set_operations() as db:
         db.execute(f"set memory_limit = '{_MEMORY}'; set timezone = 'UTC'; {_USES}")
         yield db
 
 
-def _read(db: duckdb.DuckDBPyConnection, objects: Objects, dataset: lance.LanceDataset, cache: int) -> None:
+def _read(db: "duckdb.DuckDBPyConnection", objects: Objects, dataset: lance.LanceDataset, cache: int) -> None:
     """Read when each row of a cache was last used."""
     _read_uses(db, objects, folder_name(schema.space_of(dataset.schema)))
     keys = dataset.scanner(columns=["text_hash", "added"], with_row_address=True).to_reader()
@@ -121,7 +124,7 @@ def _read(db: duckdb.DuckDBPyConnection, objects: Objects, dataset: lance.LanceD
     db.execute(_READ, {"cache": cache, "size": size_of(dataset) / max(1, dataset.count_rows())})
 
 
-def _read_uses(db: duckdb.DuckDBPyConnection, objects: Objects, folder: str) -> None:
+def _read_uses(db: "duckdb.DuckDBPyConnection", objects: Objects, folder: str) -> None:
     db.execute("delete from uses")
     for data in objects.get_all(objects.paths(_folder(folder)), 4):
         if data is not None:  # another maintenance may have put it together with others
@@ -129,7 +132,9 @@ def _read_uses(db: duckdb.DuckDBPyConnection, objects: Objects, folder: str) -> 
                 db.from_arrow(file.read()).insert_into("uses")
 
 
-def _delete(db: duckdb.DuckDBPyConnection, cache: int, dataset: lance.LanceDataset, objects: Objects) -> None:
+def _delete(
+    db: "duckdb.DuckDBPyConnection", cache: int, dataset: lance.LanceDataset, objects: Objects
+) -> None:
     found = db.sql(_OF_CACHE, params=[cache]).to_arrow_table()["address"].combine_chunks()
     if not len(found):
         return

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import schema
 from pipeline.datasets import set_operations
@@ -22,7 +23,7 @@ from pipeline.store.table import open_version
 _LEDGER = """
 create temp table ledger as
 select doc_id, any_value(uri) as uri, any_value(doc_hash) as doc_hash, any_value(doc_token) as token
-from rows group by doc_id
+from stretches group by doc_id
 """
 
 _CHANGES = """
@@ -36,7 +37,21 @@ _NAMED = "m.doc_id in (select doc_id from named)"
 _ALL = "true"
 _WHOLE = Window("", 2**62)
 
-_ADDRESSES = "select doc_id, _rowaddr as address from keys semi join replaceable using (doc_id)"
+_AT_ONCE = 65_536  # rows of the table
+
+# Rows of a document that lie one behind the other, as they mostly all do.
+_STRETCHES = pa.schema(
+    [
+        *((name, pa.string()) for name in ("doc_id", "uri", "doc_hash", "doc_token")),
+        ("first", pa.uint64()),  # the first one's address
+        ("length", pa.int64()),
+    ]
+)
+
+_ADDRESSES = """
+select doc_id, first + unnest(range(length)) as address from stretches
+where doc_id in (select doc_id from replaceable)
+"""
 ADDRESSES = "addresses"
 """Where the rows of documents lie that the run may replace, in the version that it was compared with."""
 
@@ -67,7 +82,7 @@ def diff(context: Context) -> DocumentCounts:
     found = _compared(context)
     context.staging.write_table("changes", found.changes)
     context.staging.write_table("gone", found.gone)
-    context.staging.write_table(ADDRESSES, _addresses(context, found))
+    context.staging.write_table(ADDRESSES, found.addresses)
     new = found.changes["known_hash"].null_count
     known = len(found.changes) - new
     return DocumentCounts(
@@ -84,11 +99,10 @@ def still_right(context: Context, live: Entry) -> pa.Table | None:
 
     None where it would not find the same changes to make any more.
     """
-    on_top, staged = replace(context, live=live), context.staging
-    again = _compared(on_top)
+    again, staged = _compared(replace(context, live=live)), context.staging
     found = ((again.changes, "changes"), (again.gone, "gone"))
     same = all(rows.equals(staged.read_table(name)) for rows, name in found)
-    return _addresses(on_top, again) if same else None
+    return again.addresses if same else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +112,14 @@ class _Compared:
     changes: pa.Table  # documents that are new, or whose token or place has changed
     gone: pa.Table  # documents that the source no longer has
     held: int  # documents of the manifest that the version holds
+    addresses: pa.Table  # of the rows of documents that have changed, or are gone
 
 
 def _compared(context: Context) -> _Compared:
     with store_errors(context.job.store), set_operations() as db:
         db.register("manifest", context.staging.read_table("manifest"))
-        db.register("rows", _ledger_rows(context))
+        db.register("read", _stretches(context))
+        db.execute("create temp table stretches as select * from read")
         db.execute(_LEDGER)
         only, window = context.job.only, context.job.window or _WHOLE
         db.register("named", pa.table({"doc_id": list(only or ())}, schema=schema.DOCUMENT_IDS))
@@ -115,30 +131,34 @@ def _compared(context: Context) -> _Compared:
         if only is not None:
             missing = [row for row in missing if row[0] in set(only)]
         [(held,)] = db.execute("select count(*) from ledger semi join manifest using (doc_id)").fetchall()
-    source = source_of(context)
-    gone = list(_gone(context, source, missing, _moved_from(changes, source)))
-    return _Compared(changes, pa.table({"doc_id": gone}, schema=schema.DOCUMENT_IDS), held)
+        source = source_of(context)
+        gone = list(_gone(context, source, missing, _moved_from(changes, source)))
+        gone_ids = pa.table({"doc_id": gone}, schema=schema.DOCUMENT_IDS)
+        known = changes.filter(changes["known_hash"].is_valid())
+        db.register("replaceable", pa.concat_tables([known.select(["doc_id"]), gone_ids]))
+        addresses = db.sql(_ADDRESSES).to_arrow_table().cast(schema.ADDRESSES)
+    return _Compared(changes, gone_ids, held, addresses)
 
 
-def _addresses(context: Context, found: _Compared) -> pa.Table:
-    known = found.changes.filter(found.changes["known_hash"].is_valid())
-    replaceable = pa.concat_tables([known.select(["doc_id"]), found.gone])
-    if context.live is None or not len(replaceable):
-        return schema.ADDRESSES.empty_table()
-    dataset = open_version(context.store, context.job.table, context.live)
-    with store_errors(context.job.store), set_operations() as db:
-        db.register("replaceable", replaceable)
-        db.register("keys", dataset.scanner(columns=["doc_id"], with_row_address=True).to_reader())
-        return db.sql(_ADDRESSES).to_arrow_table().cast(schema.ADDRESSES)
+def _stretches(context: Context) -> pa.RecordBatchReader:
+    """What the table holds of documents: it is its own ledger, and a document's rows lie side by side."""
+    dataset = open_version(context.store, context.job.table, context.live) if context.live else None
 
+    def batches() -> Iterator[pa.RecordBatch]:
+        columns = _STRETCHES.names[:4]
+        for batch in (
+            dataset.scanner(columns, with_row_address=True, batch_size=_AT_ONCE).to_batches()
+            if dataset
+            else ()
+        ):
+            names, addresses = batch["doc_id"], batch["_rowaddr"].to_numpy()
+            other = pc.not_equal(names[1:], names[:-1]).to_numpy(zero_copy_only=False)
+            starts = np.flatnonzero(np.concatenate([[True], other | (np.diff(addresses) != 1)]))
+            lengths = np.diff(np.append(starts, len(batch)))
+            found = batch.take(pa.array(starts))
+            yield pa.RecordBatch.from_arrays([*found.columns, pa.array(lengths)], schema=_STRETCHES)
 
-def _ledger_rows(context: Context) -> Any:
-    """The table is its own ledger: its rows name the documents that it holds."""
-    if context.live is None:
-        return pa.table(
-            {name: pa.array([], pa.string()) for name in ("doc_id", "uri", "doc_hash", "doc_token")}
-        )
-    return open_version(context.store, context.job.table, context.live)
+    return pa.RecordBatchReader.from_batches(_STRETCHES, batches())
 
 
 def _moved_from(changes: pa.Table, source: Source) -> set[str]:

@@ -19,7 +19,7 @@ from pipeline.store.log import Entry, Log
 EMPTY = 2
 
 _MANY = 128 * 1024  # rows of a fragment
-_FRAGMENT = 256 * 2**20  # bytes of one, roughly
+_FRAGMENT = 128 * 2**20  # bytes of one, roughly
 _TEXT = 1024  # bytes a row without its vector, roughly
 
 
