@@ -1,5 +1,6 @@
 """vecmill analyze: what a table's vectors hold."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     )
     for command in (clusters, duplicates, outliers, drift, coverage):
         group.command()(spread(command))
+    group.command(name="map")(spread(draw_map))
     app.add_typer(group, name="analyze")
 
 
@@ -97,7 +99,16 @@ def drift(
     )
     _show(found, common, render_analyze.drift)
     if found.alarm:
+        _tell_of_drift(table, common, before, after or "live")
         raise typer.Exit(DRIFTED)
+
+
+def _tell_of_drift(table: str, common: Common, before: str, after: str) -> None:
+    """Let automations act on it, where a server is named that has some."""
+    if read_environment().prefect_api_url:
+        from tasks.events import tell_of
+
+        tell_of("drift", table, load(common).store.uri, {"before": before, "after": after})
 
 
 def coverage(
@@ -114,6 +125,39 @@ def coverage(
 
     rows = QUERIES["coverage"].rows(population(common, table, at, where), by=by)
     (render.json_document if common.json else render_analyze.coverage)(rows)
+
+
+def draw_map(
+    table: TABLE,
+    common: Common,
+    html: Annotated[Path | None, typer.Option(help="Write a page to zoom, hover and search.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Draw a picture; an extra does it.")] = None,
+    method: Annotated[
+        str, typer.Option(help="tsne (an extra), pca, or auto: tsne where it is installed.")
+    ] = "auto",
+    most: Annotated[int, typer.Option(help="How many chunks to show, drawn at random.")] = 50_000,
+    k: Annotated[int | None, typer.Option("--k", help="How many groups to colour.")] = None,
+    where: _WHERE = None,
+    at: AT = None,
+) -> None:
+    """Lay the chunks out in two dimensions, near ones near one another."""
+    from pipeline.analysis.map import Map
+    from pipeline.analysis.picture import draw
+
+    if html is None and png is None and not common.json:
+        raise UsageError("say where to: --html FILE, --png FILE, or --json")
+    found = Map.of(population(common, table, at, where), method=method, most=most, k=k)
+    if html is not None:
+        found.write_page(html)
+    if png is not None:
+        draw(found, png)
+    if common.json:
+        render.json_document(found.record())
+        return
+    for path in (html, png):
+        if path is not None:
+            size = f"{len(found.points):,} of {found.total:,} chunks by {found.method}"
+            render.out.print(render.escape(f"{path} shows {size}"))
 
 
 def population(common: Common, table: str, at: str | None, where: str | None = None) -> Any:

@@ -1,5 +1,6 @@
 """vecmill analyze: what the commands print, and how they end."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,3 +115,33 @@ def test_a_condition_reaches_nothing_but_the_row(store: str, capsys: Captured, w
     for what in ("clusters", "duplicates", "outliers", "coverage"):
         ran = vecmill_here(capsys, "analyze", what, "docs", "--where", where, "--store", store)
         assert (ran.code, "--where" in ran.err) == (3, True)
+
+
+def test_a_map_is_written_as_a_page_and_as_a_picture(store: str, capsys: Captured, tmp_path: Path) -> None:
+    html, png = tmp_path / "map.html", tmp_path / "map.png"
+    words = (
+        "analyze",
+        "map",
+        "docs",
+        "--html",
+        str(html),
+        "--png",
+        str(png),
+        "--method",
+        "pca",
+        "--store",
+        store,
+    )
+    ran = vecmill_here(capsys, *words)
+    assert ran.code == 0
+    assert "map.html shows 42 of 42 chunks by pca" in ran.out
+    assert "夜空" in html.read_text("utf-8")
+    assert png.stat().st_size > 10_000
+    points = _json(capsys, store, "map", "docs", "--method", "pca")["points"]
+    assert {point["doc_id"][:2] for point in points} == {"en", "ja"}
+    ran = vecmill_here(capsys, "analyze", "map", "docs", "--store", store)
+    assert (ran.code, "say where to" in ran.err) == (2, True)
+    ran = vecmill_here(
+        capsys, "analyze", "map", "docs", "--html", str(tmp_path / "no" / "x"), "--store", store
+    )
+    assert (ran.code, "cannot be written" in ran.err) == (3, True)

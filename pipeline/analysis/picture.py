@@ -1,0 +1,52 @@
+"""A map as a PNG, with names in both languages."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.analysis.projection import NEEDS
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from pipeline.analysis.map import Map
+
+_INCHES, _DOTS = 10.0, 140  # a side; an inch
+_MOST_NAMES = 24
+
+
+def draw(found: "Map", path: Path) -> None:
+    """Draw a map into a file; raises InputError where the extra that draws is not installed."""
+    package = find_spec("matplotlib_fontja")
+    if package is None or find_spec("matplotlib") is None:
+        raise InputError(f"a PNG needs an extra that is not installed: {NEEDS}; --html needs none")
+    from matplotlib.figure import Figure  # takes a second to import
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.patheffects import withStroke
+
+    # The package itself would change the settings of every figure; its font is all that is wanted.
+    font = FontProperties(fname=Path(str(package.origin)).parent / "fonts" / "ipaexg.ttf")
+    figure = Figure(figsize=(_INCHES, _INCHES), dpi=_DOTS)
+    axes: Any = figure.add_axes((0.01, 0.01, 0.98, 0.94))
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    colours = [found.areas[label].colour for label in found.labels]
+    size = min(20.0, max(1.5, 30_000 / len(found.points)))
+    axes.scatter(found.points[:, 0], -found.points[:, 1], s=size, c=colours, alpha=0.6, linewidths=0)
+    for area in sorted(found.areas, key=lambda one: -one.chunks)[:_MOST_NAMES]:
+        outline = [withStroke(linewidth=3, foreground="white")]
+        axes.text(
+            area.x,
+            -area.y,
+            area.name.replace(" ", "\n", 1),
+            fontproperties=font,
+            fontsize=11,
+            ha="center",
+            va="center",
+            path_effects=outline,
+        )
+    title = f"{found.table}, version {found.version}: {len(found.points):,} of {found.total:,} chunks"
+    figure.text(0.02, 0.965, title, fontproperties=font, fontsize=13)
+    try:
+        figure.savefig(path, format="png", facecolor="white")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
