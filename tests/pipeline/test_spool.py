@@ -1,5 +1,6 @@
 """What the spool has taken is found again, reaches the cache bit for bit, and outlives who put it there."""
 
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_a_file_that_another_process_took_is_no_harm(spool: Spool, cache: Vector
 
 def test_files_stay_until_their_vectors_are_durably_in_the_cache(spool: Spool, objects: Objects) -> None:
     class Full(VectorCache):
-        def append(self, rows: pa.Table) -> None:
+        def append(self, rows: pa.Table, now: datetime | None = None) -> None:
             raise StoreRefused("no space left")
 
     name = spool.put(HASHES, VECTORS, OUTCOME)
@@ -137,7 +138,7 @@ def test_large_drains_go_in_parts_so_that_memory_stays_bounded(objects: Objects)
     appended = []
 
     class Counting(VectorCache):
-        def append(self, rows: pa.Table) -> None:
+        def append(self, rows: pa.Table, now: datetime | None = None) -> None:
             appended.append(len(rows))
 
     spool = Spool(objects, space)
