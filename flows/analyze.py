@@ -9,6 +9,7 @@ from flows import render, render_analyze
 from flows.history_commands import AT, TABLE
 from flows.options import Common, spread
 from flows.request import load
+from infra.settings import read_environment
 from pipeline.errors import UsageError
 from pipeline.objects import Objects
 
