@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from prefect import get_run_logger
 from prefect.events import emit_event
+from prefect.logging import get_logger
 
 from pipeline.ids import digest
 from pipeline.model import Job
 
+EVENTS = ("published", "failed", "stopped", "over-budget", "dead-letters", "drift")
+"""What can have happened to a table."""
+
 
 def tell(event: str, job: Job, payload: Mapping[str, Any]) -> None:
-    """Tell that something has happened to a job's table: the event `vecmill.<event>`.
-
-    Events are published, failed, stopped, over-budget, dead-letters.
-    """
+    """Tell that something has happened to a job's table: `vecmill.<event>`, one of EVENTS."""
     tell_of(event, job.table, job.store, {"kind": job.kind, "pipeline": job.pipeline, **payload})
 
 
@@ -28,4 +28,4 @@ def tell_of(event: str, table: str, store: str, payload: Mapping[str, Any]) -> N
     try:
         emit_event(f"vecmill.{event}", resource, payload={"table": table, **payload})
     except Exception as error:  # whoever is not told can still read it
-        get_run_logger().warning("the event %s cannot be sent: %s", event, type(error).__name__)
+        get_logger("vecmill").warning("the event %s cannot be sent: %s", event, type(error).__name__)

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from pipeline.objects import Objects
 from pipeline.store.log import Log
+from tests.dashboard import until
 from tests.endpoint import MeteredEndpoint
 from tests.support import rows, vecmill, write_pages
 
@@ -59,6 +62,68 @@ def test_a_failure_in_a_flow_keeps_its_message_and_exit_code(
     ran = vecmill("ingest", "nowhere", "--table", "missing", "--json", cwd=tmp_path, env=prefect_server)
     assert ran.code == 3
     assert "nowhere does not exist" in ran.json["error"]["message"]
+
+
+_AUTOMATION = """
+import sys, yaml
+from prefect.blocks.webhook import Webhook
+from prefect.client.orchestration import get_client
+from prefect.events import AutomationCore
+
+Webhook(method="POST", url=sys.argv[1]).save("vecmill", overwrite=True)
+block = Webhook.load("vecmill")._block_document_id
+values = yaml.safe_load(open(sys.argv[2]))
+values["actions"][0]["block_document_id"] = str(block)
+with get_client(sync_client=True) as client:
+    client.create_automation(AutomationCore.model_validate(values))
+"""
+
+
+class _Receiver(ThreadingHTTPServer):
+    """A webhook that keeps what it is called with."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Called)
+        self.calls: list[Any] = []
+
+
+class _Called(BaseHTTPRequestHandler):
+    server: _Receiver
+
+    def do_POST(self) -> None:
+        self.server.calls.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+@pytest.mark.slow
+def test_the_example_of_a_webhook_is_called_when_a_run_fails(
+    prefect_server: Mapping[str, str], tmp_path: Path
+) -> None:
+    example = Path("infra/automations/webhook.yaml").absolute()
+    with _Receiver() as receiver:
+        thread = threading.Thread(target=receiver.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{receiver.server_address[1]}/"
+        words = [sys.executable, "-c", _AUTOMATION, url, str(example)]
+        subprocess.run(words, env={**os.environ, **prefect_server}, check=True, capture_output=True)
+        until(lambda: _automations(prefect_server), 30, "the automation is there")
+        ran = vecmill("ingest", "nowhere", "--table", "broken", "--json", cwd=tmp_path, env=prefect_server)
+        assert ran.code == 3
+        try:
+            until(lambda: receiver.calls, 60, "the webhook is called")
+        finally:
+            receiver.shutdown()
+            thread.join()
+    assert receiver.calls[0]["event"] == "vecmill.failed"
+    assert receiver.calls[0]["table"] == "broken"
+
+
+def _automations(server: Mapping[str, str]) -> list[Any]:
+    return [one for one in _ask(server, "/automations/filter") if one["name"] == "vecmill: call a webhook"]
 
 
 _MANY = """
