@@ -10,6 +10,9 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.model import DocumentCounts, SourceSpec, Window
+from pipeline.objects import Objects
+from pipeline.stages.diff import ADDRESSES
+from pipeline.store.table import open_version
 from tests.pipeline.stages.steps import compared
 from tests.support import job_for, rows, run, write_pages
 
@@ -211,3 +214,27 @@ def test_everything_is_done_over_where_that_is_asked_for(tmp_path: Path, store: 
     context, found = compared(job_for(folder, store, everything=True))
     assert found == DocumentCounts(changed=2)
     assert context.staging.read_table("changes")["doc_id"].to_pylist() == ["a.md", "b.md"]
+
+
+def test_the_rows_of_documents_that_may_be_replaced_are_found_wherever_they_lie(
+    tmp_path: Path, store: str
+) -> None:
+    body = "\n\n".join(f"# Part {n}\n\nText of part {n}. 第{n}部。" for n in range(5))
+    pages = {f"{n}.md": f"{body}\n\n# Page\n\n{n}" for n in range(8)}
+    folder = write_pages(tmp_path / "docs", pages)
+    run(job_for(folder, store))
+    for number in (1, 4, 5):  # rows go from the middle of a fragment, and come in others
+        run(job_for(write_pages(folder, {f"{number}.md": f"{pages[f'{number}.md']} again"}), store))
+    write_pages(folder, {name: f"{pages[name]} changed" for name in ("0.md", "4.md", "7.md")})
+    (folder / "5.md").unlink()
+    context, _ = compared(job_for(folder, store))
+    assert context.live is not None
+    held = context.staging.read_table(ADDRESSES)
+    dataset = open_version(Objects(store), "docs", context.live)
+    table = dataset.to_table(columns=["doc_id"], with_row_address=True)
+    names, addresses = table["doc_id"].to_pylist(), table["_rowaddr"].to_pylist()
+    wanted = {"0.md", "4.md", "5.md", "7.md"}
+    expected = {(name, one) for name, one in zip(names, addresses, strict=True) if name in wanted}
+    found = list(zip(held["doc_id"].to_pylist(), held["address"].to_pylist(), strict=True))
+    assert set(found) == expected
+    assert len(found) == len(expected) == 4 * 6
