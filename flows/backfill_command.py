@@ -13,6 +13,7 @@ from flows.history_commands import TABLE
 from flows.options import Common, Cut, Sending, spread
 from flows.render_progress import Bars
 from flows.request import load, option_of, with_options
+from flows.served import served
 from infra.backfill_form import BackfillConfig
 from infra.config import Config
 from infra.reach import access
@@ -26,6 +27,7 @@ from pipeline.store.log import Log, under_way
 from pipeline.store.versions import generation_beside
 
 if TYPE_CHECKING:
+    from pipeline.backfill import Filling
     from pipeline.comparison import Comparison
 
 
@@ -146,7 +148,10 @@ def _fill(form: BackfillConfig, config: Config, common: Common, against: Against
     job = make_backfill(form, config.store.uri)
     engines = make_engines(form.engine, job, form.workers)
     with Bars.of(common) as bars:
-        filling = fill(job, engines, progress=bars, part=form.part)
+        if served(bars):
+            filling = _as_a_flow(form, config)
+        else:
+            filling = fill(job, engines, progress=bars, part=form.part)
     _said(common, render_backfill.filling, filling.record())
     found, entry = None, None
     if against.asked:
@@ -166,6 +171,16 @@ def _fill(form: BackfillConfig, config: Config, common: Common, against: Against
     elif entry is not None:
         for line in out_of_date(config, form.table, entry.specs()[0]):
             render.note(line)
+
+
+def _as_a_flow(form: BackfillConfig, config: Config) -> "Filling":
+    from prefect import tags
+
+    from flows.backfill import backfill as flow
+    from pipeline.backfill import Filling
+
+    with tags("vecmill"):
+        return Filling.of(flow(form, config.store))
 
 
 def _said(common: Common, show: Callable[[dict[str, Any]], None], values: dict[str, Any]) -> None:

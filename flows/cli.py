@@ -25,8 +25,9 @@ from flows import (
 from flows.options import Common, Cut, Rows, Run, spread
 from flows.render_progress import Bars
 from flows.request import load, requested, settled
+from flows.served import served
 from infra.config import PipelineConfig, StoreConfig
-from infra.settings import be_quiet, read_environment
+from infra.settings import be_quiet
 from pipeline.errors import InputError, OverBudget, UsageError, VecmillError
 
 app = typer.Typer(
@@ -107,15 +108,11 @@ def doctor(common: Common) -> None:
 
 def perform(pipeline: PipelineConfig, store: StoreConfig, progress: Bars) -> dict[str, Any]:
     """Run a pipeline: as a flow where a Prefect server is named, else in this process as it is."""
-    server = read_environment().prefect_api_url
-    if server:
+    if served(progress):
         from prefect import tags
 
         from flows.ingest import ingest as flow
-        from tasks.progress import listen
 
-        _check_answers(server)
-        listen(progress)
         with tags("vecmill"):
             # Whoever waits at a terminal wants it done, whatever a schedule does meanwhile.
             return cast(dict[str, Any], flow(pipeline.model_copy(update={"overlap": "wait"}), store))
@@ -130,17 +127,6 @@ def perform(pipeline: PipelineConfig, store: StoreConfig, progress: Bars) -> dic
         values = run_ingest(job, engines, runner, progress).record()
         count(values)
     return values
-
-
-def _check_answers(server: str) -> None:
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        problem = client.api_healthcheck()
-    if problem:
-        raise InputError(
-            f"PREFECT_API_URL is {server}, which does not answer: {problem}; start it, or unset it"
-        )
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """vecmill rerun: takes up a run that did not end well, or repeats one."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from pydantic import ValidationError
@@ -10,6 +10,7 @@ from flows import render
 from flows.options import Common, Cut, Sending, spread
 from flows.render_progress import Bars
 from flows.request import load, option_of, with_options
+from flows.served import served
 from infra.config import Config
 from infra.rerun_form import RerunConfig
 from infra.settings import explain
@@ -42,10 +43,17 @@ def rerun(
 
     config = load(common)
     form = _form(config, run_id, {**asdict(sending), **asdict(cut)}, scope, table)
-    again = make_rerun(form, config)
-    engines = make_engines(form.engine, again.job, form.workers)
     with Bars.of(common) as bars:
-        values = run_again(again, engines, progress=bars)
+        if served(bars):
+            from prefect import tags
+
+            from flows.rerun import rerun as flow
+
+            with tags("vecmill"):
+                values = cast(dict[str, Any], flow(form, config.store))
+        else:
+            again = make_rerun(form, config)
+            values = run_again(again, make_engines(form.engine, again.job, form.workers), progress=bars)
     (render.json_document if common.json else render.report)(values)
 
 

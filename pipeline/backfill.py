@@ -7,8 +7,8 @@ one. What is ingested meanwhile is one more part. A switch then makes the new ge
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import pyarrow.compute as pc
@@ -55,6 +55,13 @@ class Filling:
     def record(self) -> dict[str, Any]:
         """The report as JSON."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Filling":
+        """The report of a record, which can hold more."""
+        values = {one.name: record[one.name] for one in fields(cls)}
+        documents, chunks = DocumentCounts(**values["documents"]), ChunkCounts(**values["chunks"])
+        return cls(**{**values, "documents": documents, "chunks": chunks})
 
 
 def backfill(

@@ -86,7 +86,7 @@ def test_a_command_that_exits_with_a_code_ends_with_it(words: list[str], code: i
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["inges"], "No such command 'inges'. Did you mean 'ingest'?"),
+        (["inges"], "No such command 'inges'. Did you mean 'ingest'"),
         (["ingest"], "Missing argument 'source'."),
         (["ingest", "a", "b"], "Got unexpected extra argument(s) (b)"),
         (["ingest", "a", "--tabel", "t"], "No such option: --tabel (Possible options: "),

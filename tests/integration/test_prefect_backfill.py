@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.backfills import live
-from tests.support import job_for, run, write_pages
+from tests.support import job_for, run, vecmill, write_pages
 
 _FLOW = """
 import sys
@@ -54,3 +54,21 @@ def test_a_backfill_is_seen_part_by_part_compared_and_switched_to(
     assert "| overlap of the first 10 |" in shown["comparison"]
     assert "data:image/svg+xml" in shown["comparison"]
     assert "generation" in shown["report"] or "is live" in shown["report"]
+
+
+@pytest.mark.slow
+def test_commands_with_a_server_named_run_as_flows(prefect_server: Mapping[str, str], tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    first = run(job_for(write_pages(tmp_path / "docs", {"a.md": "# A\n\nRivers.", "b.md": "# 山"}), store))
+    words = ("backfill", "docs", "--embedding", "local/wordllama@128", "--switch", "--store", store, "--json")
+    filled = vecmill(*words, cwd=tmp_path, env=prefect_server)
+    assert filled.code == 0, filled.err
+    assert filled.json["version"] == 2
+    more = ("rerun", first.run_id, "--scope", "all", "--store", store, "--json")
+    again = vecmill(*more, cwd=tmp_path, env=prefect_server)
+    assert again.code == 0, again.err
+    assert again.json["published"] is False
+    runs = {"flow_runs": {"tags": {"all_": ["vecmill"]}}}
+    found = _ask(prefect_server, "/flow_runs/filter", {**runs, "sort": "START_TIME_ASC"})
+    names = [one["name"].split()[0] for one in found if one["state_type"] == "COMPLETED"]
+    assert names[-2:] == ["backfill", "rerun"]
