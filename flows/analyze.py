@@ -16,7 +16,7 @@ from pipeline.objects import Objects
 DRIFTED = 5
 """The exit code of an alarm: as of a gate that is not met."""
 
-_WHERE = Annotated[str | None, typer.Option(help="SQL over the columns: only these chunks.")]
+WHERE = Annotated[str | None, typer.Option(help="SQL over the columns: only these chunks.")]
 _K = Annotated[int | None, typer.Option("--k", help="How many groups; found out if left out.")]
 
 
@@ -28,10 +28,13 @@ def register(app: typer.Typer) -> None:
     for command in (clusters, duplicates, outliers, drift, coverage):
         group.command()(spread(command))
     group.command(name="map")(spread(draw_map))
+    from flows import analyze_asked  # it stands on this module
+
+    analyze_asked.register(group)
     app.add_typer(group, name="analyze")
 
 
-def clusters(table: TABLE, common: Common, k: _K = None, where: _WHERE = None, at: AT = None) -> None:
+def clusters(table: TABLE, common: Common, k: _K = None, where: WHERE = None, at: AT = None) -> None:
     """Group the chunks, and say what each group is about, in both languages."""
     from pipeline.analysis.clusters import clusters as find
 
@@ -44,7 +47,7 @@ def duplicates(
     threshold: Annotated[float, typer.Option(help="The cosine from which chunks are duplicates.")] = 0.95,
     recall: Annotated[float, typer.Option(help="Share of a text's near-duplicates to find.")] = 0.98,
     most: Annotated[int, typer.Option(help="How many groups to describe.")] = 20,
-    where: _WHERE = None,
+    where: WHERE = None,
     at: AT = None,
 ) -> None:
     """Chunks that say nearly the same, in groups."""
@@ -67,7 +70,7 @@ def outliers(
     k: Annotated[int, typer.Option("--k", help="Centres of the reference.")] = 1,
     quantile: Annotated[float, typer.Option(help="Of the reference, keeps within the bound.")] = 0.99,
     most: Annotated[int, typer.Option(help="How many to show.")] = 20,
-    where: _WHERE = None,
+    where: WHERE = None,
     at: AT = None,
 ) -> None:
     """Chunks that are furthest from the centre of a reference."""
@@ -118,7 +121,7 @@ def coverage(
     by: Annotated[
         str, typer.Option(help="folder, extension, language, or a field of the metadata.")
     ] = "folder",
-    where: _WHERE = None,
+    where: WHERE = None,
     at: AT = None,
 ) -> None:
     """Documents, chunks, tokens, sizes and languages, by source."""
@@ -138,7 +141,7 @@ def draw_map(
     ] = "auto",
     most: Annotated[int, typer.Option(help="How many chunks to show, drawn at random.")] = 50_000,
     k: Annotated[int | None, typer.Option("--k", help="How many groups to colour.")] = None,
-    where: _WHERE = None,
+    where: WHERE = None,
     at: AT = None,
 ) -> None:
     """Lay the chunks out in two dimensions, near ones near one another."""

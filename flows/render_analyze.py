@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pipeline.analysis.terms import Terms
 
 _TEXT = 60  # characters
+_UNSURE = 5  # rows
 _GROUPS = 8  # whose shares are shown
 
 
@@ -122,6 +123,38 @@ def coverage(rows: Sequence[Mapping[str, Any]]) -> None:
             "languages": ", ".join(
                 f"{name} {_share(part)}" for name, part in row["languages"].items() if part >= 0.01
             ),
+        }
+        for row in rows
+    )
+
+
+def classes(found: Mapping[str, Any]) -> None:
+    """How many are in each class, and of which it is least sure."""
+    total = sum(found["classes"].values())
+    render.rows(
+        {"class": name, "count": f"{count:,}", "share": _share(count / total)}
+        for name, count in found["classes"].items()
+    )
+    cascade = found["cascade"]
+    if cascade:
+        render.out.print(
+            f"a cascade compares {cascade['dimensions']:.0f} dimensions on average; it is right in "
+            f"{cascade['accuracy']:.1%} of {cascade['examples']:,} examples, all dimensions in "
+            f"{cascade['accuracy_full']:.1%}"
+        )
+    render.out.print("[bold]least sure[/]")
+    unsure = sorted(found["rows"], key=lambda row: row["probability"])[:_UNSURE]
+    render.rows({**row, "probability": f"{row['probability']:.3f}"} for row in unsure)
+
+
+def recommendations(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A line for each document."""
+    render.rows(
+        {
+            "score": f"{row['score']:.3f}",
+            "doc_id": row["doc_id"],
+            "because": row["because"],
+            "text": _excerpt(row["text"]),
         }
         for row in rows
     )

@@ -94,6 +94,11 @@ def graded_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[dict[str, 
         yield row, grade
 
 
+def read_labels(path: Path) -> dict[str, str]:
+    """The label of each document: a file of `doc_id, label`, as Parquet, CSV or JSON lines."""
+    return {row["doc_id"]: row["label"] for _, row in _rows(path, ("doc_id", "label"))}
+
+
 def ndcg(ranking: Sequence[str], grades: Mapping[str, float], depth: int = DEPTH) -> float:
     """The discounted gain of a ranking's first documents, as a share of what the best ranking has.
 

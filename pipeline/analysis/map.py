@@ -23,24 +23,10 @@ _STEPS = 65535  # of a coordinate on the page
 _EXCERPT = 240  # characters of a chunk on the page
 _NAMED = 3  # terms that name a group
 _AREAS = 16  # where nobody says how many
-COLOURS = [
-    "#4269d0",
-    "#efb118",
-    "#ff725c",
-    "#6cc5b0",
-    "#3ca951",
-    "#ff8ab7",
-    "#a463f2",
-    "#97bbf5",
-    "#9c6b4e",
-    "#9498a0",
-    "#1b7f9e",
-    "#c44536",
-    "#7a9e1b",
-    "#5c3c92",
-    "#e07be0",
-    "#2f6b3a",
-]
+COLOURS = (
+    *("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5"),
+    *("#9c6b4e", "#9498a0", "#1b7f9e", "#c44536", "#7a9e1b", "#5c3c92", "#e07be0", "#2f6b3a"),
+)
 
 
 @dataclass(frozen=True, slots=True)

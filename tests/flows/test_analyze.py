@@ -145,3 +145,41 @@ def test_a_map_is_written_as_a_page_and_as_a_picture(store: str, capsys: Capture
         capsys, "analyze", "map", "docs", "--html", str(tmp_path / "no" / "x"), "--store", store
     )
     assert (ran.code, "cannot be written" in ran.err) == (3, True)
+
+
+_CATEGORIES = ("--category", "water: river, rain and meadow", "--category", "sky: 夜空の星座、流星群")
+
+
+def test_chunks_are_dealt_out_among_categories(store: str, capsys: Captured) -> None:
+    found = _json(capsys, store, "classify", "docs", *_CATEGORIES, "--documents")
+    assert found["classes"] == {"water": 21, "sky": 21}
+    assert {(row["doc_id"][:2], row["label"]) for row in found["rows"]} == {("en", "water"), ("ja", "sky")}
+    shown = vecmill_here(capsys, "analyze", "classify", "docs", *_CATEGORIES, "--store", store).out
+    assert "least sure" in shown
+
+
+def test_a_cascade_is_learned_on_a_labelled_sample(store: str, capsys: Captured, tmp_path: Path) -> None:
+    doc_ids = [*_pages("en", _RIVERS), *_pages("ja", _STARS)]
+    lines = [f"{doc_id},{'water' if doc_id[:2] == 'en' else 'sky'}" for doc_id in doc_ids]
+    (tmp_path / "labels.csv").write_text("\n".join(["doc_id,label", *lines]), "utf-8")
+    words = ("classify", "docs", *_CATEGORIES, "--steps", "16", "--labelled", str(tmp_path / "labels.csv"))
+    found = _json(capsys, store, *words)
+    assert found["classes"] == {"water": 21, "sky": 21}
+    assert found["cascade"]["accuracy"] == 1.0
+    assert found["dimensions"] < 64
+    assert "a cascade compares" in vecmill_here(capsys, "analyze", *words, "--store", store).out
+    (tmp_path / "labels.csv").write_text("doc_id,label\nen/0-0.md,fire\n", "utf-8")
+    ran = vecmill_here(capsys, "analyze", *words, "--store", store)
+    assert (ran.code, "'fire', which is no --category" in ran.err) == (3, True)
+    ran = vecmill_here(capsys, "analyze", *words[:-2], "--store", store)
+    assert (ran.code, "go together" in ran.err) == (2, True)
+
+
+def test_documents_are_recommended_by_a_text_and_by_what_was_read(store: str, capsys: Captured) -> None:
+    by_text = _json(capsys, store, "recommend", "docs", "--like", "流星群と星座", "--most", "3")
+    assert {row["doc_id"][:2] for row in by_text} == {"ja"}
+    read = ("--item", "en/0-0.md", "--item", "en/0-1.md", "--seen", "en/0-2.md")
+    found = [row["doc_id"] for row in _json(capsys, store, "recommend", "docs", *read, "--most", "4")]
+    assert all(doc_id.startswith("en/") for doc_id in found)
+    assert not {"en/0-0.md", "en/0-1.md", "en/0-2.md"} & set(found)
+    assert "because" in vecmill_here(capsys, "analyze", "recommend", "docs", *read, "--store", store).out
