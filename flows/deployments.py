@@ -100,7 +100,7 @@ def deployments(config: Config) -> list[Deployment]:
     store = config.store.model_copy(update={"uri": resolved(config.store.uri)})
     given = {"store": _values(store)}
     tags = [TAG, tag_of_store(store.uri)]
-    name = store.uri.rstrip("/").rpartition("/")[2].partition("?")[0]
+    name = store.uri.partition("?")[0].rstrip("/").rpartition("/")[2]
     schedule = config.retention.schedule
     retention = config.retention.model_copy(update={"schedule": None})
     return [

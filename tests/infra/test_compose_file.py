@@ -2,11 +2,14 @@ import re
 import shlex
 import subprocess
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from prefect.client.schemas.actions import DeploymentCreate
 from prefect.settings import Settings
 from prefect.settings.legacy import _get_valid_setting_names
 
+from flows.deployments import Pool, deployments
 from infra.embedding_form import EmbeddingConfig
 from infra.settings import read_config, read_environment
 from tests.deployment import CONFIGS, INFRA, ROOT, WORKER, check_command, compose, locked_version, tool
@@ -114,3 +117,9 @@ def test_addresses_name_services_and_the_ports_on_which_they_listen() -> None:
 
 def test_the_images_are_of_this_version() -> None:
     assert {one["image"].rpartition(":")[2] for one in OURS.values()} == {locked_version("vecmill")}
+
+
+def test_what_the_configuration_names_has_names_that_prefect_takes() -> None:
+    for deployment in deployments(read_config(str(CONFIGS[0]), read_environment())):
+        DeploymentCreate(flow_id=uuid4(), **deployment.payload(Pool("vecmill")))
+        assert deployment.name in {"docs", "store"}
