@@ -37,7 +37,7 @@ class Against:
 
     compare: Annotated[bool, typer.Option("--compare", help="Ask both the same questions.")] = False
     queries: Annotated[
-        Path | None, typer.Option(help="Questions: a file with a column text; else sentences of the table.")
+        Path | None, typer.Option(help="Questions: a file of query_id and text; else sentences of the table.")
     ] = None
     qrels: Annotated[Path | None, typer.Option(help="What answers them: query_id, doc_id, relevance.")] = None
     sample: Annotated[int, typer.Option(help="Sentences that are drawn from the table.")] = 100

@@ -18,7 +18,7 @@ class AfterwardsConfig(Form):
 
     compare: bool = Field(False, title="Compare it with the live one")
     queries: str | None = Field(
-        None, title="Questions", description="A file with a column text; None: sentences of the table"
+        None, title="Questions", description="A file of query_id and text; None: sentences of the table"
     )
     qrels: str | None = Field(
         None, title="What answers them", description="A file of query_id, doc_id and relevance"

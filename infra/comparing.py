@@ -5,8 +5,7 @@ from pathlib import Path
 from infra.config import Config
 from infra.reach import access
 from infra.wiring import make_endpoint
-from pipeline.analysis.labelled import Labelled
-from pipeline.analysis.questions import read_questions
+from pipeline.analysis.labelled import Labelled, read_queries
 from pipeline.canaries import check_canaries
 from pipeline.comparison import Asked, Comparison, Reached, compare
 from pipeline.errors import InputError
@@ -51,7 +50,9 @@ def compared(
         raise InputError("what answers the questions is given, and the questions are not; give both")
     if queries:
         file = Path(queries)
-        asked = Asked.of(Labelled.read(file, Path(qrels))) if qrels else Asked(read_questions(file))
+        asked = (
+            Asked.of(Labelled.read(file, Path(qrels))) if qrels else Asked(list(read_queries(file).values()))
+        )
     live = reach(config, store, job.table, Log(store, job.table).live())
     new = Reached(job.endpoint, job.price, job.space)
     return compare(

@@ -147,6 +147,8 @@ def compare(
         if not searcher.entry.chunks:
             raise InputError(f"generation {searcher.entry.generation} of table {table!r} holds nothing yet")
     questions = asked or Asked(drawn(opened[0].dataset, sample))
+    if not questions.texts:
+        raise InputError("there are no questions to compare by; the file of --queries is empty")
     answered = [
         _answered(store, searcher, way, questions.texts, clock, progress)
         for searcher, way in zip(opened, reached, strict=True)

@@ -102,3 +102,9 @@ def test_an_empty_generation_and_senseless_sizes_are_refused(objects: Objects, s
         _compared(objects)
     with pytest.raises(InputError, match="both are at least 1"):
         _compared(objects, top_k=0)
+
+
+def test_a_comparison_without_questions_is_refused(objects: Objects, store: str) -> None:
+    fill(filling_job(store))
+    with pytest.raises(InputError, match="no questions"):
+        _compared(objects, Asked([]))

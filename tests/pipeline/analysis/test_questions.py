@@ -1,11 +1,8 @@
-"""Questions from a file, and sentences drawn from a table."""
+"""Sentences drawn from a table."""
 
 from pathlib import Path
 
-import pytest
-
-from pipeline.analysis.questions import drawn, read_questions
-from pipeline.errors import InputError
+from pipeline.analysis.questions import drawn
 from pipeline.objects import Objects
 from pipeline.store.log import Log
 from pipeline.store.table import open_version
@@ -37,24 +34,3 @@ def test_what_has_no_sentence_of_a_questions_length_is_cut(tmp_path: Path, store
     dataset = _dataset(tmp_path, store, {"a.md": "word" * 80, "b.md": "short"})
     assert sorted(map(len, drawn(dataset, 10)))[0] == 5
     assert max(map(len, drawn(dataset, 10))) <= 200
-
-
-def test_questions_are_read_once_each_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "q.csv"
-    path.write_text("query_id,text\n1,how deep?\n2,川の深さは？\n3,how deep?\n", "utf-8")
-    assert read_questions(path) == ["how deep?", "川の深さは？"]
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [("text\n", "holds no questions"), ("query\nx\n", "no column 'text'"), ("text,n\n,1\n", "has no text")],
-)
-def test_a_file_that_cannot_be_used_is_refused_with_the_place(
-    tmp_path: Path, content: str, said: str
-) -> None:
-    path = tmp_path / "q.csv"
-    path.write_text(content, "utf-8")
-    with pytest.raises(InputError, match=said):
-        read_questions(path)
-    with pytest.raises(InputError, match="there is no file"):
-        read_questions(tmp_path / "none.csv")
