@@ -13,6 +13,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled
 
 from pipeline.errors import InputError
+from pipeline.model import Job
 
 RUN_LABEL = "vecmill.run"
 """The label of a run on the dashboard that has its id here."""
@@ -37,11 +38,15 @@ def cause() -> str:
     return "by hand" if deployment.id else "by command"
 
 
-def label(run_id: str) -> None:
-    """Let the flow run that is under way be found by its id here, and the other way about."""
-    if flow_run.id:
-        with get_client(sync_client=True) as client:
-            client.update_flow_run_labels(UUID(flow_run.id), {RUN_LABEL: run_id})
+def label(job: Job) -> None:
+    """Let the flow run that is under way be found by its id here, and be named by its table."""
+    if not flow_run.id:
+        return
+    name, page = f"{job.kind} {job.table}, {cause()}", UUID(flow_run.id)
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(page, {RUN_LABEL: job.run_id})
+        if flow_run.name != name:  # a rerun's table is known once its run is read
+            client.update_flow_run(page, name=name)
 
 
 def run_meant(named: str) -> str:

@@ -109,7 +109,7 @@ class Watch:
 @contextmanager
 def watched(job: Job, approve: Callable[[Plan], None]) -> Iterator[Watch]:
     """Watch a job: whatever ends it early is shown with what is kept, and how to go on."""
-    label(job.run_id)
+    label(job)
     with measured(job, run_as_task) as (runner, count):
         watch = Watch(job, f"{job.kind} of {job.table}", approve, runner, count)
         try:

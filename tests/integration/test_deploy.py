@@ -9,6 +9,8 @@ import pytest
 
 from tests.support import vecmill
 
+pytestmark = pytest.mark.slow
+
 _TOML = """
 [store]
 uri = "store"

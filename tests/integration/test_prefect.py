@@ -17,7 +17,7 @@ from pipeline.objects import Objects
 from pipeline.store.log import Log
 from tests.dashboard import until
 from tests.endpoint import MeteredEndpoint
-from tests.support import rows, vecmill, write_pages
+from tests.support import OPENAI, beside, command, rows, vecmill, write_pages
 
 _STAGES = ["list", "diff", "split", "plan", "embed", "assemble", "validate", "publish"]
 
@@ -124,6 +124,45 @@ def test_the_example_of_a_webhook_is_called_when_a_run_fails(
 
 def _automations(server: Mapping[str, str]) -> list[Any]:
     return [one for one in _ask(server, "/automations/filter") if one["name"] == "vecmill: call a webhook"]
+
+
+_SKIPPING = """
+import sys
+from flows.ingest import ingest
+from infra.config import PipelineConfig, SourceConfig, StoreConfig
+
+form = PipelineConfig(table="busy", source=SourceConfig(uri="docs"), overlap="skip")
+state = ingest(form, StoreConfig(uri="store"), return_state=True)
+print(state.name, state.message)
+"""
+
+
+@pytest.mark.slow
+def test_a_second_run_of_a_table_waits_for_the_first_or_is_skipped(
+    prefect_server: Mapping[str, str], tmp_path: Path
+) -> None:
+    write_pages(tmp_path / "docs", {f"{n}.md": f"# Page {n}\n\nText of page {n}." for n in range(60)})
+    with MeteredEndpoint(key="sk-test", latency=0.5) as endpoint:
+        env = {**prefect_server, "OPENAI_API_KEY": "sk-test", "PYTHONPATH": str(Path.cwd())}
+        words = ["ingest", "docs", "--table", "busy", "--store", "store", "--embedding", OPENAI.name]
+        words += ["--base-url", endpoint.url, "--batch-inputs", "1", "--max-in-flight", "1", "--json"]
+        with beside(command(*words), tmp_path, env, tmp_path / "first.log"):
+            until(lambda: endpoint.ledger.arrived > 2, 90, "the first run sends")
+            skipping = [sys.executable, "-c", _SKIPPING]
+            done = subprocess.run(
+                skipping, cwd=tmp_path, env={**os.environ, **env}, capture_output=True, text=True, check=False
+            )
+            assert "Skipped 'ingest busy, by command' of the same table goes on" in done.stdout, done.stderr
+            second = vecmill(*words, cwd=tmp_path, env=env, timeout=240)
+        assert second.code == 0, second.err
+        assert second.json["documents"]["unchanged"] == 60
+        assert endpoint.ledger.billed_more_than_once() == {}
+    named = {"flow_runs": {"name": {"any_": ["ingest busy, by command"]}}, "sort": "START_TIME_ASC"}
+    first, skipped, waited = _ask(prefect_server, "/flow_runs/filter", named)
+    assert [run["state_name"] for run in (first, skipped, waited)] == ["Completed", "Skipped", "Completed"]
+    ids = {"flow_runs": {"id": {"any_": [waited["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    began = _ask(prefect_server, "/task_runs/filter", ids)[0]["start_time"]
+    assert began > first["end_time"]
 
 
 _MANY = """

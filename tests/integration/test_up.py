@@ -1,0 +1,185 @@
+"""vecmill up: schedules really fire, restarts lose nothing, and no run that is dead looks alive."""
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.ledger import Ledger
+from pipeline.objects import Objects
+from tests.dashboard import Up, until
+from tests.endpoint import MeteredEndpoint
+from tests.support import rows, write_pages
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+_SCHEDULED = """
+[store]
+uri = "store"
+
+[pipelines.often]
+table = "often"
+source = {{ uri = "docs" }}
+schedule = {{ interval = {seconds} }}
+"""
+_METERED = """
+[store]
+uri = "store"
+
+[pipelines.pages]
+table = "pages"
+source = {{ uri = "pages" }}
+embedding = {{ provider = "openai", model = "text-embedding-3-small", dimensions = 64, base_url = "{url}", \
+batch_inputs = 1, max_in_flight = 2 }}
+"""
+_PAGES = {f"{n:03}.md": f"# Page {n}\n\nParagraph of page {n}. 第{n}頁の段落です。" for n in range(60)}
+
+
+def _children(pid: int) -> dict[int, str]:
+    """The processes below one, with their command lines."""
+    parents, lines = dict[int, int](), dict[int, str]()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                lines[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (OSError, ValueError):
+                continue
+    found: dict[int, str] = {}
+    level = {pid}
+    while level:
+        level = {child for child, parent in parents.items() if parent in level}
+        found |= {child: lines.get(child, "") for child in level}
+    return found
+
+
+def _of(up: Up, words: str) -> list[int]:
+    """The processes of a machine whose command lines hold some words."""
+    return [pid for pid, line in _children(up.pid).items() if words in line]
+
+
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _runs(up: Up, *states: str) -> list[Any]:
+    """The runs of a schedule that are in some state, in the order in which they were due."""
+    wanted = {"state": {"type": {"any_": list(states)}}}
+    found = up.post("/flow_runs/filter", {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_ASC"})
+    return [run for run in found if run["auto_scheduled"]]
+
+
+def test_a_schedule_fires_and_again_after_a_restart_that_catches_up_once(tmp_path: Path) -> None:
+    write_pages(tmp_path / "docs", {"a.md": "# One\n\nText of one."})
+    (tmp_path / "vecmill.toml").write_text(_SCHEDULED.format(seconds=10))
+    up = Up(tmp_path)
+    with up:
+        first = until(lambda: _runs(up, "COMPLETED"), 150, up.log("worker") or "the schedule fires")[0]
+        assert first["name"] == "ingest often, by schedule"
+        second = until(lambda: _runs(up, "COMPLETED")[1:], 150, "the schedule fires again")[0]
+        assert "nothing changed" in up.shown(second["id"])["report"]
+        assert up.stop() == 0
+        assert "stopping: runs are told to" in (tmp_path / "up.log").read_text()
+        stopped = time.time()
+        until(lambda: time.time() - stopped > 30, 60, "three runs are missed")
+        said = up.start()
+        assert "unchanged  ingest/often" in said
+        began = len(_runs(up, "COMPLETED"))
+        until(lambda: len(_runs(up, "COMPLETED")) > began, 200, "the schedule fires after the restart")
+        missed = _runs(up, "CANCELLED")
+        assert missed
+        assert {run["state"]["name"] for run in missed} <= {"CaughtUp", "Cancelled"}
+        assert sum(run["state"]["name"] == "CaughtUp" for run in missed) >= 2
+    assert len(Ledger(Objects(str(tmp_path / "store"))).runs()) >= 3
+    assert rows(str(tmp_path / "store"), "often")["doc_id"].to_pylist() == ["a.md"]
+    assert _children(os.getpid()) == {} or not any(
+        "prefect" in line for line in _children(os.getpid()).values()
+    )
+
+
+@pytest.fixture
+def endpoint() -> Iterator[MeteredEndpoint]:
+    """A provider that takes its time."""
+    with MeteredEndpoint(key="sk-test", latency=0.5) as found:
+        yield found
+
+
+@pytest.fixture
+def sending(tmp_path: Path, endpoint: MeteredEndpoint) -> Iterator[tuple[Up, str]]:
+    """A machine with a run that has begun to send."""
+    write_pages(tmp_path / "pages", _PAGES)
+    (tmp_path / "vecmill.toml").write_text(_METERED.format(url=endpoint.url))
+    with Up(tmp_path, {"OPENAI_API_KEY": "sk-test"}) as up:
+        run = up.run("ingest/pages")
+        until(lambda: endpoint.ledger.texts_billed >= 6 or up.state(run) == "FAILED", 150, "the run sends")
+        assert up.state(run) == "RUNNING", up.get(f"/flow_runs/{run}")["state"]
+        yield up, run
+
+
+def _is_done(up: Up, endpoint: MeteredEndpoint) -> None:
+    assert len(rows(str(up.folder / "store"), "pages")) == 60
+    again = endpoint.ledger.billed_more_than_once()
+    assert len(again) <= 2, "more was paid again than was in flight"
+
+
+def test_a_run_goes_on_while_the_server_is_killed_and_restarted(
+    sending: tuple[Up, str], endpoint: MeteredEndpoint
+) -> None:
+    up, run = sending
+    _kill(_of(up, "prefect server start"))
+    until(lambda: "the server ended with code" in (up.folder / "up.log").read_text(), 30, "its end is seen")
+    until(lambda: _of(up, "prefect server start"), 60, "it is started again")
+    until(lambda: _answers(up), 150, "it answers again")
+    up.wait(run, "COMPLETED")
+    _is_done(up, endpoint)
+    assert endpoint.ledger.billed_more_than_once() == {}
+
+
+def _answers(up: Up) -> bool:
+    try:
+        return bool(up.get("/health"))
+    except Exception:
+        return False
+
+
+def test_a_run_goes_on_while_the_database_is_gone_for_half_a_minute(
+    sending: tuple[Up, str], endpoint: MeteredEndpoint
+) -> None:
+    up, run = sending
+    with closing(sqlite3.connect(up.folder / "store" / "prefect" / "prefect.db", timeout=60)) as database:
+        database.execute("begin exclusive")  # nobody else reads or writes it
+        held = time.monotonic()
+        until(lambda: time.monotonic() - held > 30, 60, "half a minute passes")
+        database.rollback()
+    up.wait(run, "COMPLETED", seconds=300)
+    _is_done(up, endpoint)
+    assert endpoint.ledger.billed_more_than_once() == {}
+
+
+def test_a_killed_run_and_worker_do_not_look_alive_and_the_rerun_completes(
+    sending: tuple[Up, str], endpoint: MeteredEndpoint
+) -> None:
+    up, run = sending
+    engines = _of(up, "prefect.engine")
+    assert engines
+    _kill(_of(up, "prefect worker start"))
+    _kill(engines)
+    found = up.wait(run, "CRASHED", seconds=120)
+    assert "it was killed" in found["state"]["message"]
+    until(lambda: _of(up, "prefect worker start"), 60, "the worker is started again")
+    rerun = up.wait(up.run("rerun/store", run={"run_id": run}), "COMPLETED")
+    assert rerun["name"] == "rerun pages, by hand"
+    _is_done(up, endpoint)
+    [limit] = [
+        one
+        for one in up.post("/v2/concurrency_limits/filter")
+        if one["name"] == f"deployment:{up.deployment('ingest/pages')['id']}"
+    ]
+    assert limit["active_slots"] == 0
