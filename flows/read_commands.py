@@ -65,8 +65,8 @@ def sql(query: Annotated[str, typer.Argument(help="One SELECT.")], common: Commo
 
 
 def tables(common: Common) -> None:
-    """The tables of the store, and where each lies for people who open it with LanceDB."""
-    from pipeline.store.log import Log, published_tables
+    """The tables of the store, what backfills fill beside them, and where each lies for LanceDB."""
+    from pipeline.store.log import Log, published_tables, under_way
     from pipeline.store.table import generation_uri
 
     store = _store(common)
@@ -81,6 +81,9 @@ def tables(common: Common) -> None:
                 "chunks": entry.chunks,
                 "space": space.name,
                 "splitter": splitter.name,
+                "next": ", ".join(
+                    f"{log.generation} {log.live().specs()[0].name}" for log in under_way(store, name)
+                ),
                 "uri": generation_uri(store, name, entry.generation),
             }
         )

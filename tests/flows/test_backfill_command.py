@@ -47,6 +47,10 @@ def test_a_table_is_planned_filled_compared_and_switched(
     assert "<svg" in (tmp_path / "page.html").read_text("utf-8")
     [hit] = vecmill("search", "川は3センチ", "--table", "docs", "--at", "next", "--top-k", "1", "--json").json
     assert hit["doc_id"].startswith("ja/")
+    [shown] = vecmill("tables", "--json").json
+    assert (shown["space"], shown["next"]) == (
+        *("local/wordllama@64", f"{filled['generation']} local/wordllama@128"),
+    )
     switched = vecmill("backfill", "docs", "--switch", "--json").json
     assert (switched["version"], switched["generation"], switched["parts"]) == (2, filled["generation"], 0)
     [newest, _] = vecmill("versions", "docs", "--json").json
