@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import lance
+import numpy as np
 import orjson
 import pyarrow as pa
 from lance.file import LanceFileReader
@@ -128,7 +129,7 @@ def _locate(
 
     def hashes() -> Iterator[pa.RecordBatch]:
         for rows in staging.read_tables(shards, ["text_hash"]):
-            numbers = pa.array(range(sum(sizes), sum(sizes) + len(rows)), pa.int64())
+            numbers = pa.array(np.arange(sum(sizes), sum(sizes) + len(rows)))
             sizes.append(len(rows))
             yield from rows.append_column("place", numbers).cast(_HASHES).combine_chunks().to_batches()
 
