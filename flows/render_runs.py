@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from flows import render
+from flows import render, render_backfill
 from flows.evaluate_command import told as evaluated
 
 
@@ -29,7 +29,7 @@ def runs(found: Sequence[Mapping[str, Any]]) -> None:
 def run(values: Mapping[str, Any]) -> None:
     """One run: what it did or spent, how it ended, and what has become of its dead letters."""
     if values["report"]:
-        (evaluated if values["kind"] == "evaluate" else render.report)(values["report"])
+        _report(values["kind"], values["report"])
     table = Table(box=None, show_header=False, pad_edge=False)
     spent, letters = values["spent"], values["dead_letters"]
     if not values["report"]:
@@ -49,6 +49,15 @@ def run(values: Mapping[str, Any]) -> None:
     render.out.print(table)
     if letters:
         render.rows(letters, ("doc_id", "stage", "state", "reason", "excerpt"))
+
+
+def _report(kind: str, values: dict[str, Any]) -> None:
+    if kind == "evaluate":
+        evaluated(values)
+    elif "generation" in values:
+        render_backfill.filling(values)
+    else:
+        render.report(values)
 
 
 def sums(found: Sequence[Mapping[str, Any]]) -> None:

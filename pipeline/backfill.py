@@ -53,8 +53,8 @@ class Filling:
     seconds: dict[str, float]
 
     def record(self) -> dict[str, Any]:
-        """The report as JSON."""
-        return asdict(self)
+        """The report as JSON; nothing of it is published yet, so the version is still the one before."""
+        return {**asdict(self), "version": self.level_with, "published": False}
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Filling":

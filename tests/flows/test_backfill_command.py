@@ -53,6 +53,12 @@ def test_a_table_is_planned_filled_compared_and_switched(
     )
     switched = vecmill("backfill", "docs", "--switch", "--json").json
     assert (switched["version"], switched["generation"], switched["parts"]) == (2, filled["generation"], 0)
+    shown = vecmill("runs", filled["run_id"])
+    assert (shown.code, "10 new" in shown.out, "1 part" in shown.out) == (0, True, True)
+    [told] = vecmill(
+        "sql", "select version, published, texts from runs where kind = 'backfill' limit 1", "--json"
+    ).json
+    assert (told["version"], told["published"]) == (1, False)
     [newest, _] = vecmill("versions", "docs", "--json").json
     assert (newest["kind"], newest["space"], newest["run_id"]) == (
         *("switch", "local/wordllama@128"),
