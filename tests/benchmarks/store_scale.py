@@ -5,7 +5,7 @@
 Chunks and vectors are made up, staged and in the cache before anything is timed. Each step runs in
 processes of its own, whose most memory is read. The full load is set against Lance's own write_fragments of
 the same rows from memory, by the same number of processes; the change against the full load, and against
-the same change of a smaller table. CPU seconds are of the first process: with one that writes, of all the work.
+the same change of a smaller table. CPU seconds are of the first process: with --processes 1, of all of them.
 """
 
 import argparse
