@@ -28,9 +28,14 @@ def check_command(words: Sequence[str]) -> None:
 
 
 def _vecmill(words: list[str]) -> None:
+    _clicked(_command_line(), "vecmill", words)
+
+
+@cache
+def _command_line() -> Any:
     from flows.cli import app
 
-    _clicked(typer.main.get_command(app), "vecmill", words)
+    return typer.main.get_command(app)
 
 
 def _ray(words: list[str]) -> None:
