@@ -113,8 +113,10 @@ class Staging:
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """The run's dead letters, in the order of its stages; those of its earlier parts come first."""
-        found = self._read_jsons([_EARLIER, *_LETTERS])
-        return list({letter["id"]: letter for letters in found for letter in letters or ()}.values())
+        earlier, *found = self._read_jsons([_EARLIER, *_LETTERS])
+        own = [letter for letters in found for letter in letters or ()]
+        again = {letter["id"] for letter in own}
+        return [letter for letter in earlier or () if letter["id"] not in again] + own
 
     def carry_letters(self, done: Collection[str]) -> None:
         """Keep the letters of this part of the run for the next; `done` are the documents of this part."""

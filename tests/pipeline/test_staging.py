@@ -158,3 +158,6 @@ def test_letters_of_earlier_parts_are_carried_until_their_documents_are_done_aga
     staging.restart()
     assert [letter["doc_id"] for letter in staging.dead_letters()] == ["b.md", "c.md"]
     assert staging.dead_chunks() == 2
+    twice = DeadLetter("b.md", "u", "embed", "rejected", "b", "1")
+    staging.bury("embed", [twice, twice])  # two chunks of one text
+    assert [letter["doc_id"] for letter in staging.dead_letters()] == ["c.md", "b.md", "b.md"]
