@@ -17,7 +17,6 @@ from infra.settings import explain
 from infra.splitter_form import SplitterConfig
 from pipeline.errors import UsageError
 from pipeline.ledger import Ledger
-from pipeline.model import Job
 from pipeline.objects import Objects
 
 
@@ -59,7 +58,9 @@ def rerun(
 
 def _form(config: Config, run_id: str, options: dict[str, Any], scope: str, table: str | None) -> RerunConfig:
     """The form of a rerun: the words of the command over what the run was."""
-    job = Job.of(Ledger(Objects(config.store.uri)).run(run_id)["job"])
+    from infra.again import job_of
+
+    job = job_of(Ledger(Objects(config.store.uri)).run(run_id))
     usual = SplitterConfig.of(job.splitter).model_dump(exclude_none=True)
     given = with_options({"splitter": usual}, options)
     if "splitter" not in with_options({}, options):

@@ -58,9 +58,7 @@ def make_rerun(form: RerunConfig, config: Config) -> Rerun:
     """
     objects = Objects(config.store.uri)
     run = Ledger(objects).run(form.run_id)
-    if run.get("job") is None:
-        raise InputError(f"run {form.run_id} is a {run['kind']}, which has no documents to do again")
-    job = replace(Job.of(run["job"]), store=resolved(config.store.uri))
+    job = replace(job_of(run), store=resolved(config.store.uri))
     job = replace(job, table=form.table or job.table)
     if form.scope == "all" or run["state"] == "finished":
         job = as_now(job, objects)
@@ -79,6 +77,16 @@ def make_rerun(form: RerunConfig, config: Config) -> Rerun:
         price=_price(job, given, run["job"]),
     )
     return planned(objects, run, with_access(job, config, run["job"], given), form.scope)
+
+
+def job_of(run: Mapping[str, Any]) -> Job:
+    """The job of a run of the ledger; raises InputError for a run of another kind."""
+    record = run.get("job") or {}
+    if "source" not in record:
+        raise InputError(
+            f"run {run['run_id']} is of the kind {run['kind']}, which has no documents to do again"
+        )
+    return Job.of(record)
 
 
 def as_now(job: Job, objects: Objects) -> Job:

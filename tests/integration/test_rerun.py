@@ -226,3 +226,17 @@ def test_unknown_runs_are_refused(folder: Path, store: str) -> None:
     run(job_for(folder, store))
     with pytest.raises(InputError, match="there is no run"):
         _again(store, "nope")
+
+
+def test_runs_without_documents_are_refused(store: str) -> None:
+    record = {
+        "run_id": "e",
+        "kind": "evaluate",
+        "state": "finished",
+        "started_at": "",
+        "table": "docs",
+        "job": {},
+    }
+    Staging(Objects(store, create=True), "e").write_json(RECORD, record)
+    with pytest.raises(InputError, match="is of the kind evaluate, which has no documents"):
+        _again(store, "e")
