@@ -21,6 +21,9 @@ from pipeline.store.generations import generation_for
 from pipeline.store.log import Log, under_way
 from pipeline.store.versions import generation_beside
 
+_OF_DOCUMENTS = ("ingest", "replay", "rerun", "backfill")
+"""The kinds of runs that bring documents into a table."""
+
 
 def make_backfill(form: BackfillConfig, store: str, *, pays: bool = True) -> Job:
     """The job of a backfill: what the form leaves open is as the live generation has it.
@@ -81,12 +84,11 @@ def make_rerun(form: RerunConfig, config: Config) -> Rerun:
 
 def job_of(run: Mapping[str, Any]) -> Job:
     """The job of a run of the ledger; raises InputError for a run of another kind."""
-    record = run.get("job") or {}
-    if "source" not in record:
+    if run["kind"] not in _OF_DOCUMENTS:
         raise InputError(
             f"run {run['run_id']} is of the kind {run['kind']}, which has no documents to do again"
         )
-    return Job.of(record)
+    return Job.of(run["job"])
 
 
 def as_now(job: Job, objects: Objects) -> Job:
