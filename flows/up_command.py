@@ -102,13 +102,14 @@ def _registered(config: Config, pool: str, variables: dict[str, Any], kind: str 
 
 
 def _given_back(pool: str) -> None:
-    """Let no run look alive that ended with the worker before this one."""
+    """Let no run look alive that ended with the worker before this one, and missed ones be done once."""
     from prefect.client.orchestration import get_client
 
-    from tasks.lost import give_back
+    from tasks.lost import catch_up_once, give_back
 
     with get_client(sync_client=True) as client:
         lost = give_back(client, pool)
+        catch_up_once(client, pool)
     if lost:
         render.note(
             f"{lost:,} runs had ended with the worker before this one; they do not look alive any more"

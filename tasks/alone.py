@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from prefect import get_run_logger
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -15,14 +15,14 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
-from prefect.states import Cancelled
 from prefect.types._datetime import now
 
 from pipeline.ids import digest
 from pipeline.objects import resolved
+from tasks.lost import caught_up
 
 _POLL_SECONDS = 3.0
 _SINCE = "vecmill.since"  # the label that gives a run its place in the order
@@ -81,7 +81,9 @@ def _before(client: SyncPrefectClient, place: tuple[str, str], tags: list[str]) 
     found = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=tags), state=going)
     )
-    placed = [(str(one.labels[_SINCE]), str(one.id), one) for one in found if _SINCE in one.labels]
+    # One that a person has suspended comes back as if it were new.
+    held = [one for one in found if _SINCE in one.labels and one.state_name != "Suspended"]
+    placed = [(str(one.labels[_SINCE]), str(one.id), one) for one in held]
     return next(
         (one for since, run_id, one in sorted(placed, key=lambda at: at[:2]) if (since, run_id) < place), None
     )
@@ -98,9 +100,8 @@ def _catch_up(client: SyncPrefectClient, run: FlowRun) -> None:
     )
     while missed := [one for one in client.read_flow_runs(flow_run_filter=late) if one.auto_scheduled]:
         for one in missed:
-            state: State[Any] = Cancelled(name="CaughtUp", message=f"{run.name!r} does its work.")
             try:
-                client.set_flow_run_state(one.id, state, force=True)
+                client.set_flow_run_state(one.id, caught_up(repr(run.name)), force=True)
             except PrefectException:  # it has begun in the meantime, and waits its turn
                 return
         get_run_logger().info("%s missed runs of the schedule are caught up by this one", f"{len(missed):,}")
