@@ -73,6 +73,8 @@ def told(found: dict[str, Any]) -> None:
         render.rows([_row({"mode": mode, **one}) for mode, one in found["modes"].items()])
     if found["modes"]:
         render.out.print(f"{found['queries']:,} queries; run {found['run_id']}")
+        if found["absent"]:
+            render.note(f"the table has no chunk of {found['absent']:,} documents that would answer")
     if found.get("pairs"):
         render.rows([_row(one) for one in found["pairs"]])
 

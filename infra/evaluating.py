@@ -89,6 +89,7 @@ def _told(rows: Sequence[Row], form: EvaluateConfig) -> dict[str, Any]:
     whole = max(row.dimensions for row in own)
     told: dict[str, Any] = {
         "queries": rows[0].queries,
+        "absent": rows[0].absent,
         "modes": {row.mode: row.record() for row in own if row.dimensions == whole},
     }
     if form.against or form.dimensions:

@@ -40,6 +40,7 @@ class Row:
     mode: str  # of MODES, or EXACT
     dimensions: int  # of the vectors' beginning that was compared
     queries: int
+    absent: int  # relevant documents that the version has no chunk of: nothing can find them
     milliseconds: float  # a query, without its embedding
     scores: dict[str, Mean]  # by name, such as ndcg@10
 
@@ -81,7 +82,7 @@ class Wanted:
 def evaluate(searchers: Sequence[Searcher], labelled: Labelled, wanted: Wanted) -> list[Row]:
     """Ask each version all questions, in each way; each question is embedded once a space.
 
-    Raises InputError where a version lacks what would answer, which is told from one that ranks it low.
+    Raises InputError where a version has none of the documents that answer: those are other ones' ids.
     """
     return [row for searcher in searchers for row in _rows(searcher, labelled, wanted)]
 
@@ -117,7 +118,9 @@ def _rows(searcher: Searcher, labelled: Labelled, wanted: Wanted) -> Iterator[Ro
     if not entry.chunks:
         raise InputError(f"version {entry.version} of table {searcher.table!r} is empty; nothing answers")
     names = Documents(searcher)
-    labelled.check(names.all(), f"version {entry.version} of table {searcher.table!r}")
+    absent = labelled.absent(names.all())
+    if len(absent) == len(labelled.answers()):
+        labelled.check(names.all(), f"version {entry.version} of table {searcher.table!r}")
     by_vector = set(wanted.modes) != {"text"} or wanted.dimensions
     vectors = searcher.embedded(texts) if by_vector else None
     ways: dict[tuple[str, int], Callable[[], list[list[str]]]] = {}
@@ -134,7 +137,7 @@ def _rows(searcher: Searcher, labelled: Labelled, wanted: Wanted) -> Iterator[Ro
         rankings = way()
         took = round(1e3 * (time.perf_counter() - start) / len(texts), 2)
         told = (searcher.table, entry.version, searcher.space.name, entry.specs()[1].name, mode, width)
-        yield Row(*told, len(texts), took, measures(rankings, grades, wanted.depth))
+        yield Row(*told, len(texts), len(absent), took, measures(rankings, grades, wanted.depth))
 
 
 def _asked(mode: str) -> Ask:

@@ -64,12 +64,21 @@ class Labelled:
             raise InputError(f"{qrels} has no relevant document for any query; a relevance above 0 says so")
         return cls({query: texts[query] for query in grades}, grades)
 
+    def answers(self) -> set[str]:
+        """The documents that are relevant to any query."""
+        return {doc_id for grades in self.grades.values() for doc_id in grades}
+
+    def absent(self, doc_ids: Collection[str]) -> set[str]:
+        """The relevant documents that are none of these."""
+        return self.answers().difference(doc_ids)
+
     def check(self, doc_ids: Collection[str], place: str = "the source") -> None:
         """Raise InputError where a relevant document is none of these."""
-        wanted = {doc_id for grades in self.grades.values() for doc_id in grades}
         example = next(iter(doc_ids), "")
         _check_known(
-            wanted, doc_ids, f"relevant documents are not in {place}, whose ids are such as {example!r}"
+            self.answers(),
+            doc_ids,
+            f"relevant documents are not in {place}, whose ids are such as {example!r}",
         )
 
 

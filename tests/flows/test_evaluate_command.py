@@ -132,3 +132,15 @@ def test_answers_that_the_table_does_not_hold_are_refused(home: Path, capsys: Ca
     words[words.index(str(home / "qrels.jsonl"))] = str(home / "gone.jsonl")
     ran = vecmill_here(capsys, *words, "--json")
     assert (ran.code, "'gone.md'" in ran.json["error"]["message"]) == (3, True)
+
+
+def test_an_answer_that_the_table_does_not_hold_counts_as_not_found_and_is_told(
+    home: Path, capsys: Captured
+) -> None:
+    answers = [{"query_id": "q1", "doc_id": name, "relevance": 1} for name in ("gone.md", "rivers.md")]
+    _write(home / "some.jsonl", answers)
+    words = _words(home)
+    words[words.index(str(home / "qrels.jsonl"))] = str(home / "some.jsonl")
+    found = vecmill_here(capsys, *words, "--json").json
+    assert (found["absent"], found["modes"]["text"]["recall@10"]) == (1, 0.5)
+    assert "no chunk of 1 documents" in vecmill_here(capsys, *words).err
