@@ -20,6 +20,7 @@ from flows import (
     read_commands,
     render,
     rerun_command,
+    tune_command,
     up_command,
 )
 from flows.options import Common, Cut, Rows, Run, spread
@@ -47,6 +48,7 @@ backfill_command.register(app)
 rerun_command.register(app)
 up_command.register(app)
 analyze.register(app)
+tune_command.register(app)
 
 _Source = Annotated[str, typer.Argument(help="A pipeline of vecmill.toml, or a folder, a file or a glob.")]
 

@@ -97,7 +97,12 @@ def with_options(values: Mapping[str, Any], options: Mapping[str, Any]) -> dict[
     changed |= {option: options[option] for option in _TOP if options.get(option) is not None}
     if options.get("embedding"):
         space = Space.parse(options["embedding"])
-        named = {"provider": space.provider, "model": space.model, "dimensions": space.dimensions}
+        named = {
+            "provider": space.provider,
+            "model": space.model,
+            "dimensions": space.dimensions,
+            "adapter": space.adapter,
+        }
         changed["embedding"] = {**changed.get("embedding", {}), **named}
     return changed
 

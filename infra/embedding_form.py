@@ -25,6 +25,9 @@ class EmbeddingConfig(Form):
     )
     model: str | None = Field(None, title="Model")
     dimensions: int | None = Field(None, ge=1, title="Dimensions")
+    adapter: str = Field(
+        "", title="Adapter", description="That vecmill tune has made", pattern="^([0-9a-f]{12})?$"
+    )
     document_prefix: str = Field("", title="Prefix of documents", description="As e5 models want it")
     query_prefix: str = Field("", title="Prefix of queries")
     pooling: Literal["mean", "cls", "last", "none"] | None = Field(
@@ -104,4 +107,5 @@ class EmbeddingConfig(Form):
             self.query_prefix,
             pooling=self.pooling or "",
             matryoshka=self.matryoshka,
+            adapter=self.adapter,
         )

@@ -12,6 +12,7 @@ from infra.embedding_form import DEFAULT_SPACE, EmbeddingConfig
 from infra.settings import quota_folder, read_environment, read_secret
 from infra.splitter_form import SplitterConfig
 from pipeline import ids
+from pipeline.adapters import adapter_of
 from pipeline.batch.orders import Orders
 from pipeline.embedding import limits
 from pipeline.embedding.address import checked_address
@@ -43,6 +44,8 @@ def make_job(pipeline: PipelineConfig, store: str, *, pays: bool = True) -> Job:
     own = live.specs() if live else None
     named = pipeline.embedding.space()
     space = identified(named) if named else own[0] if own else DEFAULT_SPACE
+    if space.adapter:
+        adapter_of(Objects(store), space)  # that it is there is known before anything is paid
     splitter = own[1] if own and not pipeline.splitter else cut_of(pipeline.splitter or usual, space)
     return Job(
         run_id=ids.new_run_id(),

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import ids, schema
+from pipeline.adapters import turned
 from pipeline.cache import VectorCache
 from pipeline.datasets import Located, set_operations
 from pipeline.embedding import connect
@@ -24,6 +25,7 @@ class Questions:
     """Embeds questions of one space: what the cache has is not paid for again."""
 
     def __init__(self, store: Objects, space: Space, endpoint: Endpoint, clock: Callable[[], float]) -> None:
+        self._store = store
         self._cache = VectorCache(store, space)
         self._space = space
         self._endpoint = endpoint
@@ -31,9 +33,10 @@ class Questions:
         self.times: list[float] = []  # milliseconds of each question that was sent alone
         self.tokens = 0
 
-    def of(self, questions: Sequence[str]) -> Vectors:
-        """The vectors[n, d] of questions, the space's prefix before each."""
-        texts = [self._space.query_prefix + question for question in questions]
+    def of(self, questions: Sequence[str], prefix: str | None = None) -> Vectors:
+        """The vectors[n, d] of questions, the space's prefix of queries, or another one, before each."""
+        lead = self._space.query_prefix if prefix is None else prefix
+        texts = [lead + question for question in questions]
         hashes = pa.array(map(ids.digest, texts), pa.string())
         vectors: Vectors = np.zeros((len(texts), self._space.dimensions), np.float32)
         missing = np.arange(len(texts))
@@ -50,7 +53,7 @@ class Questions:
             column = pa.FixedSizeListArray.from_arrays(flat, self._space.dimensions)
             columns = [hashes.take(pa.array(missing)), column]
             self._cache.append(pa.table(columns, schema=schema.vectors(self._space.dimensions)))
-        return vectors
+        return turned(self._store, self._space, vectors)
 
     async def _embedded(self, texts: Sequence[str]) -> Vectors:
         provider, parts = connect(self._space, self._endpoint), list[Vectors]()

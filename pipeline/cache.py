@@ -29,7 +29,7 @@ class VectorCache:
     """
 
     def __init__(self, objects: Objects, space: Space) -> None:
-        self._schema = schema.cache(space)
+        self._schema = schema.cache(space.base)
         self._objects = objects
         self._path = cache_path(folder_name(space))
         self.uri = objects.at(self._path)
@@ -125,5 +125,9 @@ def cache_path(folder: str) -> str:
 
 
 def folder_name(space: Space) -> str:
-    """A space's name as folders bear it: readable, and unique by its fingerprint."""
-    return re.sub(r"[^A-Za-z0-9.@]+", "_", space.name) + "-" + space.fingerprint[:8]
+    """A space's name as folders bear it: readable, and unique by its fingerprint.
+
+    What an adapter turns is kept, and paid for, as the model gives it.
+    """
+    paid = space.base
+    return re.sub(r"[^A-Za-z0-9.@]+", "_", paid.name) + "-" + paid.fingerprint[:8]

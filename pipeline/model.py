@@ -1,6 +1,7 @@
 """The values that the stages pass to one another. Plain data: all of it pickles."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -70,6 +71,8 @@ class DeadLetter:
 HERE = ("local", "onnx", "sentence-transformers")
 """The providers that are models on this machine."""
 
+_ADAPTER = re.compile("[0-9a-f]{12}")
+
 POOLINGS = ("mean", "cls", "last", "none")
 """How the vectors of tokens become that of a text; "none": the model has done it."""
 
@@ -87,12 +90,19 @@ class Space:
     pooling: str = ""  # onnx: one of POOLINGS; "" where the graph does it
     matryoshka: bool = False  # whether the model's vectors are cut to fewer dimensions
     weights: str = ""  # a hash of what is in a model's folder: another model has another space
+    adapter: str = ""  # a hash of the matrix that turns the model's vectors; "" where none does
     folder: str = field(default="", compare=False)  # where the model is on this machine
 
     @property
     def name(self) -> str:
-        """The space as people write it: provider/model@dimensions."""
-        return f"{self.provider}/{self.model}@{self.dimensions}"
+        """The space as people write it: provider/model@dimensions, and +adapter where it has one."""
+        turned = f"+{self.adapter}" if self.adapter else ""
+        return f"{self.provider}/{self.model}@{self.dimensions}{turned}"
+
+    @property
+    def base(self) -> "Space":
+        """The space of the model's own vectors: what is paid for, and kept in the cache."""
+        return replace(self, adapter="") if self.adapter else self
 
     @property
     def remote(self) -> bool:
@@ -102,13 +112,15 @@ class Space:
     @property
     def fingerprint(self) -> str:
         """Names the space, wherever its model lies: vectors of two fingerprints are never compared."""
-        return ids.fingerprint({name: value for name, value in asdict(self).items() if name != "folder"})
+        values = {name: value for name, value in asdict(self).items() if name != "folder"}
+        return ids.fingerprint({name: value for name, value in values.items() if name != "adapter" or value})
 
     @classmethod
     def parse(cls, name: str) -> "Space":
-        """Read `provider/model@dimensions`; the model may itself contain slashes."""
+        """Read `provider/model@dimensions` or `…+adapter`; the model may itself contain slashes."""
         provider, slash, rest = name.partition("/")
-        model, at, dimensions = rest.rpartition("@")
+        model, at, size = rest.rpartition("@")
+        dimensions, plus, adapter = size.partition("+")
         if not (
             provider
             and slash
@@ -117,12 +129,13 @@ class Space:
             and dimensions.isascii()
             and dimensions.isdecimal()
             and int(dimensions)
+            and (not plus or _ADAPTER.fullmatch(adapter))
         ):
             raise InputError(
                 f"{name!r} is no embedding space; write provider/model@dimensions, "
                 "for example local/wordllama@256 or openai/text-embedding-3-small@1536"
             )
-        return cls(provider, model, int(dimensions))
+        return cls(provider, model, int(dimensions), adapter=adapter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.adapters import turned
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Retrier
 from pipeline.errors import InputError, Rejected
@@ -67,8 +68,8 @@ class Searcher:
         """
         self.entry = entry_at(store, table, at)
         self.table = table
-        self._store = store
-        self._endpoint = endpoint
+        self.store = store
+        self.endpoint = endpoint
         self.space = _agreed(table, self.entry.specs()[0], space)
 
     def find(self, query: str, ask: Ask = PLAIN) -> Hits:
@@ -109,22 +110,22 @@ class Searcher:
 
     def embedded(self, queries: Sequence[str]) -> Vectors:
         """The vectors[n, d] of queries, the space's prefix before each."""
-        return asyncio.run(_embedded(self.space, self._endpoint, queries))
+        return turned(self.store, self.space, asyncio.run(_embedded(self.space, self.endpoint, queries)))
 
     @cached_property
     def dataset(self) -> Any:
         """The version's Lance dataset."""
-        return open_version(self._store, self.table, self.entry)
+        return open_version(self.store, self.table, self.entry)
 
     @cached_property
     def _index(self) -> Index | None:
         """The version's index of vectors; None where it has none, or nobody has measured it."""
-        known = Indexes(self._store, self.table).of(self.entry.generation)
+        known = Indexes(self.store, self.table).of(self.entry.generation)
         return known if known and is_indexed(self.dataset) else None
 
     @cached_property
     def _sketches(self) -> Sketches | None:
-        return open_sketches(self._store, self.table, self.entry.generation, self.dataset)
+        return open_sketches(self.store, self.table, self.entry.generation, self.dataset)
 
 
 def search(

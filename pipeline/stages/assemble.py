@@ -18,6 +18,7 @@ from lance.file import LanceFileReader
 from lance.fragment import write_fragments
 
 from pipeline import schema
+from pipeline.adapters import as_turned
 from pipeline.cache import VectorCache
 from pipeline.datasets import Located, open_dataset, set_operations, take_vectors
 from pipeline.errors import VecmillError
@@ -112,7 +113,8 @@ def _parts(context: Context, shards: Sequence[str], datasets: Sequence[lance.Lan
             names, own, first, rows = list[str](), list[pa.Table](), 0, 0
             for name, size in zip(shards, sizes, strict=True):
                 names.append(name)
-                own.append(found.slice(first, size).combine_chunks())
+                # A copy: a slice would take all places along wherever it is sent.
+                own.append(found.take(pa.array(np.arange(first, first + size))))
                 first, rows = first + size, rows + size
                 if rows >= most:
                     yield Part(names, own)
@@ -221,5 +223,10 @@ class FragmentWriter:
 
     @cached_property
     def _datasets(self) -> list[lance.LanceDataset]:
-        found = [open_dataset(uri, self._store.options, version) for uri, version in self.sources]
-        return [dataset for dataset in found if dataset is not None]
+        space, cache = self.job.space, VectorCache(self._store, self.job.space).uri
+        found = ((uri, open_dataset(uri, self._store.options, version)) for uri, version in self.sources)
+        return [
+            as_turned(self._store, space, dataset) if uri == cache else dataset
+            for uri, dataset in found
+            if dataset is not None
+        ]

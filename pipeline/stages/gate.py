@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import ids, schema
+from pipeline.adapters import as_turned, turned
 from pipeline.analysis.labelled import DEPTH, Labelled
 from pipeline.analysis.measures import measures
 from pipeline.cache import VectorCache
@@ -119,7 +120,8 @@ def _queries(context: Context, engine: Engine, queries: Sequence[str]) -> Vector
 
 def _cached(context: Context, hashes: pa.Array) -> list[Vectors | None]:
     """The vector of each text in the cache; None for those that it lacks."""
-    dataset = VectorCache(context.store, context.job.space).open()
+    space = context.job.space
+    dataset = as_turned(context.store, space, VectorCache(context.store, space).open())
     known: list[Vectors | None] = [None] * len(hashes)
     if dataset is not None:
         with store_errors(dataset.uri), set_operations() as db:
@@ -216,7 +218,7 @@ async def _embedded(context: Context, texts: list[str]) -> Vectors:
         await provider.close()
     answer = attempted.answer
     context.spending.settle(Outcome(-1, tokens=answer.tokens, requests=1))
-    return answer.vectors
+    return turned(context.store, job.space, answer.vectors)
 
 
 def _staged(context: Context, columns: list[str]) -> Iterator[pa.Table]:

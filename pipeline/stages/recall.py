@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import ids
+from pipeline.adapters import as_turned
 from pipeline.cache import VectorCache
 from pipeline.datasets import Located, set_operations
 from pipeline.model import Job
@@ -22,7 +23,7 @@ from pipeline.store.table import open_version
 def recalling(context: Context) -> Iterator["Recall"]:
     """Look up where the staged sentences' vectors are: in the cache, or else in the live version."""
     job, store = context.job, context.store
-    cached = VectorCache(store, job.space).open()
+    cached = as_turned(store, job.space, VectorCache(store, job.space).open())
     live = open_version(store, job.table, context.live) if context.live else None
     datasets = [dataset for dataset in (cached, live) if dataset is not None]
     with set_operations() as db:

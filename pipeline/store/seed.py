@@ -16,6 +16,7 @@ import pyarrow as pa
 from pipeline import schema
 from pipeline.cache import VectorCache
 from pipeline.datasets import set_operations
+from pipeline.errors import InputError
 from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Advance, Progress, Vectors, silent
@@ -107,6 +108,11 @@ def seed(objects: Objects, space: Space, read: Callable[[], Reading], progress: 
     `read` begins to read; it is called twice. Rows that give one text different vectors are bad: which of
     them is right cannot be told.
     """
+    if space.adapter:
+        raise InputError(
+            f"vectors of {space.name} are an adapter's work, and the cache keeps those of {space.base.name}; "
+            "import these, the others come of themselves"
+        )
     cache = VectorCache(objects, space)
     first = read()
     with store_errors(cache.uri), set_operations() as db:

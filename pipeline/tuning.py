@@ -1,0 +1,301 @@
+"""Tuning: a linear adapter for a space, learned from texts that belong together.
+
+Pairs and triplets are learned from by contrast: each text is to be nearer to its own than to all others of
+the batch, and to the negative that it came with (Oord et al. 2018; Henderson et al. 2017). Pairs with scores
+are learned from by regression of their cosine. The adapter begins as the identity and is held near it, so
+that what the examples say nothing of stays as it was. A part that is held out says whether it is better.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.adapters import Adapter
+from pipeline.errors import InputError
+from pipeline.ports import Vectors
+from pipeline.sources.tabular import BadRow, columns_of, read_rows
+
+KINDS = {
+    "triplets": ("anchor", "positive", "negative"),
+    "scores": ("text_a", "text_b", "score"),
+    "pairs": ("anchor", "positive"),
+}
+"""What a file of examples can hold, by its columns."""
+
+_FEWEST = 20  # examples
+_TEMPERATURE = 0.05
+_HELD_OUT = 0.25  # share of the examples: half of it ends the learning, half measures
+_BETA1, _BETA2 = 0.9, 0.999  # of Adam
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Texts that belong together."""
+
+    kind: str  # one of KINDS
+    left: Sequence[str]  # anchors: queries, where the space tells these from documents
+    right: Sequence[str]  # positives
+    other: Sequence[str] = ()  # negatives of triplets
+    scores: Sequence[float] = ()  # of scored pairs, as the file has them
+
+    @classmethod
+    def read(cls, path: Path) -> "Examples":
+        """Read Parquet, CSV or JSON lines; the columns say the kind. Raises InputError, saying where."""
+        if not path.is_file():
+            raise InputError(f"there is no file {path}")
+        first = next(iter(read_rows(path, ())), None)
+        held = set(columns_of(path) or (first.values if first and not isinstance(first, BadRow) else ()))
+        kind = next((kind for kind, columns in KINDS.items() if held.issuperset(columns)), None)
+        if kind is None:
+            choices = "; ".join(", ".join(columns) for columns in KINDS.values())
+            raise InputError(f"{path} has the columns {', '.join(sorted(held))}; it needs one of {choices}")
+        rows = list(_rows(path, KINDS[kind]))
+        if len(rows) < _FEWEST:
+            raise InputError(f"{path} has {len(rows)} examples; it takes {_FEWEST} to learn and to measure")
+        left, right, *more = zip(*rows, strict=True)
+        if kind == "triplets":
+            return cls(kind, left, right, more[0])
+        if kind == "scores":
+            return cls(kind, left, right, scores=[_number(path, value) for value in more[0]])
+        return cls(kind, left, right)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The vectors[n, d] of examples."""
+
+    left: Vectors
+    right: Vectors
+    other: Vectors | None = None
+    scores: Floats | None = None  # scaled to 0 to 1, as cosines
+
+    @classmethod
+    def of(
+        cls,
+        examples: Examples,
+        queries: Callable[[Sequence[str]], Vectors],
+        documents: Callable[[Sequence[str]], Vectors],
+    ) -> "Embedded":
+        """Embed examples: anchors as queries, the rest as documents; scored texts are documents both."""
+        if examples.kind == "scores":
+            scores = np.asarray(examples.scores)
+            low, high = float(scores.min()), float(scores.max())
+            if low == high:
+                raise InputError(f"all scores are {low:g}; nothing can be learned from them")
+            scaled = (scores - low) / (high - low)
+            return cls(documents(examples.left), documents(examples.right), scores=scaled)
+        other = documents(examples.other) if examples.other else None
+        return cls(queries(examples.left), documents(examples.right), other)
+
+    def part(self, places: Indices) -> "Embedded":
+        """Some of them."""
+        return Embedded(
+            self.left[places],
+            self.right[places],
+            None if self.other is None else self.other[places],
+            None if self.scores is None else self.scores[places],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How an adapter is learned."""
+
+    rounds: int = 60  # at most, through all examples
+    batch: int = 128
+    rate: float = 2e-3
+    hold: float = 0.02  # how strongly it is held near the identity
+    patience: int = 8  # rounds without a gain on what is held out, before it ends
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.batch < 2:
+            raise InputError(
+                f"{self.rounds} rounds in batches of {self.batch} are none; 1 and 2 are the least"
+            )
+        if not 0 < self.rate < math.inf or not 0 <= self.hold < math.inf:
+            raise InputError(
+                f"a rate of {self.rate}, held by {self.hold}: the rate is above 0, the hold 0 or more"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """An adapter, and what it is good for on examples that it has not seen."""
+
+    adapter: Adapter
+    kind: str
+    learned: int  # examples
+    held_out: int  # examples that measured it
+    rounds: int
+    before: Mapping[str, float]  # of the space itself
+    after: Mapping[str, float]
+
+    def record(self) -> dict[str, Any]:
+        """What was learned as JSON, without the matrix."""
+        values = {
+            name: getattr(self, name) for name in ("kind", "learned", "held_out", "rounds", "before", "after")
+        }
+        return {"adapter": self.adapter.name, **values}
+
+
+def tune(kind: str, vectors: Embedded, course: Course | None = None) -> Tuned:
+    """Learn an adapter from most of the examples, end where it stops getting better, and measure it."""
+    course = course or Course()
+    random = np.random.default_rng(course.seed)
+    order = random.permutation(len(vectors.left))
+    held = max(4, round(len(order) * _HELD_OUT))
+    measured, watched, learned = order[: held // 2], order[held // 2 : held], order[held:]
+    test, watch = vectors.part(measured), vectors.part(watched)
+    best = matrix = np.eye(vectors.left.shape[1])
+    lead, since, done = _loss(kind, matrix, watch)[0], 0, 0
+    step = _Adam(course.rate)
+    while done < course.rounds and since < course.patience:
+        done += 1
+        for places in _batches(random.permutation(learned), course.batch):
+            _, slope = _loss(kind, matrix, vectors.part(places))
+            matrix = matrix - step(slope + course.hold * (matrix - np.eye(len(matrix))))
+        loss = _loss(kind, matrix, watch)[0]
+        since = 0 if loss < lead else since + 1
+        if loss < lead:
+            lead, best = loss, matrix
+    adapter = Adapter(best.astype(np.float32))
+    before, after = measure(kind, test), measure(kind, _turned(test, adapter))
+    return Tuned(adapter, kind, len(learned), len(measured), done, before, after)
+
+
+def better(tuned: Tuned) -> bool:
+    """Whether an adapter is better on what it has not seen, by the measure that matters most."""
+    name = "spearman" if tuned.kind == "scores" else "mrr"
+    return tuned.after[name] > tuned.before[name]
+
+
+def measure(kind: str, vectors: Embedded) -> dict[str, float]:
+    """How well vectors tell what belongs together.
+
+    Spearman's rank correlation of scored pairs; else recall@1 and the mean reciprocal rank of the positive
+    among all positives, and for triplets how often it is nearer than the negative.
+    """
+    if kind == "scores":
+        likeness = np.einsum("ij,ij->i", vectors.left, vectors.right)
+        return {"spearman": _spearman(likeness, _wanted(vectors))}
+    scores = vectors.left @ vectors.right.T
+    own = np.diagonal(scores)[:, None]
+    ranks = (scores > own).sum(axis=1) + 1
+    found = {"recall@1": float((ranks == 1).mean()), "mrr": float((1 / ranks).mean())}
+    if vectors.other is not None:
+        found["accuracy"] = float((own[:, 0] > np.einsum("ij,ij->i", vectors.left, vectors.other)).mean())
+    return found
+
+
+def _turned(vectors: Embedded, adapter: Adapter) -> Embedded:
+    other = None if vectors.other is None else adapter(vectors.other)
+    return Embedded(adapter(vectors.left), adapter(vectors.right), other, vectors.scores)
+
+
+def _loss(kind: str, matrix: Floats, vectors: Embedded) -> tuple[float, Floats]:
+    """The loss of an adapter, and its slope."""
+    left, right = vectors.left.astype(np.float64), vectors.right.astype(np.float64)
+    if vectors.other is not None:
+        right = np.concatenate([right, vectors.other])
+    (u, u_lengths), (v, v_lengths) = _unit(left @ matrix.T), _unit(right @ matrix.T)
+    if kind == "scores":
+        likeness = (u * v).sum(axis=1)
+        apart = likeness - _wanted(vectors)
+        loss = float((apart**2).mean())
+        slope = 2 * apart[:, None] / len(u)
+        du, dv = slope * v, slope * u
+    else:
+        scores = u @ v.T / _TEMPERATURE
+        scores -= scores.max(axis=1, keepdims=True)
+        powers = np.exp(scores)
+        chance = powers / powers.sum(axis=1, keepdims=True)
+        own = np.arange(len(u))
+        loss = float(-np.log(np.maximum(chance[own, own], 1e-30)).mean())
+        chance[own, own] -= 1
+        slope = chance / (len(u) * _TEMPERATURE)
+        du, dv = slope @ v, slope.T @ u
+    return loss, _through(u, u_lengths, du).T @ left + _through(v, v_lengths, dv).T @ right
+
+
+def _unit(vectors: Floats) -> tuple[Floats, Floats]:
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return vectors / lengths, lengths
+
+
+def _through(unit: Floats, lengths: Floats, slope: Floats) -> Floats:
+    """The slope before vectors were scaled to length 1."""
+    found: Floats = (slope - (slope * unit).sum(axis=1, keepdims=True) * unit) / lengths
+    return found
+
+
+class _Adam:
+    """Kingma and Ba, "Adam: a method for stochastic optimization" (2015)."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._count = 0
+        self._mean: Any = 0.0
+        self._spread: Any = 0.0
+
+    def __call__(self, slope: Floats) -> Floats:
+        self._count += 1
+        self._mean = _BETA1 * self._mean + (1 - _BETA1) * slope
+        self._spread = _BETA2 * self._spread + (1 - _BETA2) * slope**2
+        mean = self._mean / (1 - _BETA1**self._count)
+        spread = self._spread / (1 - _BETA2**self._count)
+        found: Floats = self._rate * mean / (np.sqrt(spread) + 1e-8)
+        return found
+
+
+def _wanted(vectors: Embedded) -> Floats:
+    if vectors.scores is None:
+        raise ValueError("scored pairs have scores")
+    return vectors.scores
+
+
+def _spearman(one: Any, other: Any) -> float:
+    """The correlation of ranks; equal values share the mean of theirs."""
+
+    def ranks(values: Any) -> Floats:
+        _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+        ends = np.cumsum(counts)
+        return (ends - (counts - 1) / 2)[places]
+
+    found = np.corrcoef(ranks(one), ranks(other))[0, 1]
+    return float(found) if np.isfinite(found) else 0.0
+
+
+def _batches(order: Indices, size: int) -> Iterator[Indices]:
+    for at in range(0, len(order), size):
+        if len(order) - at >= 2:  # one alone has nothing to be told from
+            yield order[at : at + size]
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for row in read_rows(path, columns):
+        if isinstance(row, BadRow):
+            raise InputError(f"{path}: {row.reason}")
+        values = tuple("" if row.values.get(name) is None else str(row.values[name]) for name in columns)
+        empty = next((name for name, value in zip(columns, values, strict=True) if not value.strip()), None)
+        if empty:
+            raise InputError(f"{path}: {row.place} has no {empty!r}")
+        yield values
+
+
+def _number(path: Path, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{path} has the score {text!r}, which is no number")
+    return value
