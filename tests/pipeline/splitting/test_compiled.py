@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import pipeline
-from pipeline.splitting import windows
 
 _HERE = Path(pipeline.__file__).parent
 _COMPILED = [path for suffix in EXTENSION_SUFFIXES for path in (_HERE / "splitting").glob(f"*{suffix}")]
@@ -43,7 +42,7 @@ def test_python_and_extension_modules_cut_alike(tmp_path: Path) -> None:
     pages = sorted((_HERE.parent / "flows" / "samples").rglob("*.md"))
     shutil.copytree(_HERE, tmp_path / "pipeline", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     compiled, plain = _cut(_HERE.parent, pages), _cut(tmp_path, pages)
-    assert compiled[0] == windows.__file__
+    assert str(compiled[0]).endswith(tuple(EXTENSION_SUFFIXES))
     assert plain[0] == str(tmp_path / "pipeline" / "splitting" / "windows.py")
     assert compiled[1:] == plain[1:]
     assert len(plain) > 1000
