@@ -1,5 +1,6 @@
 """A map as a PNG, with names in both languages."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,10 +9,11 @@ from pipeline.analysis.projection import NEEDS
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
-    from pipeline.analysis.map import Map
+    from pipeline.analysis.map import Area, Map
 
 _INCHES, _DOTS = 10.0, 140  # a side; an inch
 _MOST_NAMES = 24
+_WIDE, _HIGH = 0.14, 0.045  # a name, of the whole map
 
 
 def draw(found: "Map", path: Path) -> None:
@@ -32,7 +34,7 @@ def draw(found: "Map", path: Path) -> None:
     colours = [found.areas[label].colour for label in found.labels]
     size = min(20.0, max(1.5, 30_000 / len(found.points)))
     axes.scatter(found.points[:, 0], -found.points[:, 1], s=size, c=colours, alpha=0.6, linewidths=0)
-    for area in sorted(found.areas, key=lambda one: -one.chunks)[:_MOST_NAMES]:
+    for area in _apart(found.areas):
         outline = [withStroke(linewidth=3, foreground="white")]
         axes.text(
             area.x,
@@ -50,3 +52,12 @@ def draw(found: "Map", path: Path) -> None:
         figure.savefig(path, format="png", facecolor="white")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _apart(areas: Sequence["Area"]) -> list["Area"]:
+    """The areas whose names can be read: of two that would overlap, the larger one's."""
+    chosen: list[Area] = []
+    for area in sorted(areas, key=lambda one: -one.chunks)[:_MOST_NAMES]:
+        if all(abs(area.x - one.x) > _WIDE or abs(area.y - one.y) > _HIGH for one in chosen):
+            chosen.append(area)
+    return chosen

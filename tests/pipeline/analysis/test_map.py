@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.analysis.map import Map
-from pipeline.analysis.picture import draw
+from pipeline.analysis.map import Area, Map
+from pipeline.analysis.picture import _apart, draw
 from pipeline.errors import InputError
 from tests.pipeline.analysis.made import around, made
 
@@ -81,3 +81,11 @@ def test_without_the_extra_the_picture_says_how_to_get_it(
     assert importlib.util.find_spec("matplotlib")
     with pytest.raises(InputError, match=r"a PNG needs an extra .*vecmill\[analysis\]"):
         draw(drawn, tmp_path / "map.png")
+
+
+def test_of_two_names_that_would_overlap_the_picture_shows_the_larger_areas() -> None:
+    one, near, far = (
+        Area(name, size, x, 0.5, "#000000")
+        for name, size, x in [("b", 9, 0.52), ("a", 5, 0.5), ("c", 1, 0.9)]
+    )
+    assert [area.name for area in _apart([near, one, far])] == ["b", "c"]
