@@ -66,7 +66,7 @@ def keep_current(
     anew = _needs_build(dataset, kind, known, live.chunks)
     again = not anew and known is not None and _strayed(known.rows, live.chunks) and kind != "none"
     sketch_anew = plan is not None and _strayed(plan.rows, live.chunks)
-    lacking = plan is not None and kept.lacks(dataset)
+    lacking = plan is not None and kept.lacking(dataset) > 0
     if not (anew or again or sketch_anew or lacking):
         return None
     if dry_run:

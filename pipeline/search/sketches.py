@@ -24,6 +24,7 @@ from pipeline.search.sketch import WORD, Sketch, Words, nearest, sketched, words
 from pipeline.search.where import Rows
 
 _UPPER = np.uint64(32)
+_BARE = 20_000  # rows without a sketch: more of them are scanned sooner than fetched one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,11 @@ class Kept:
                 made += fragment.physical_rows
         return made
 
-    def lacks(self, dataset: Any) -> bool:
-        """Whether a data file of a version has no sketch."""
+    def lacking(self, dataset: Any) -> int:
+        """How many rows of a version have no sketch."""
         known = set(self._objects.paths(self._folder))
-        return any(self._path(_name(fragment)) not in known for fragment in dataset.get_fragments())
+        fragments = (one for one in dataset.get_fragments() if self._path(_name(one)) not in known)
+        return sum(fragment.physical_rows for fragment in fragments)
 
     def remove_but(self, dataset: Any) -> None:
         """Remove the sketches of data files that a version has no more."""
@@ -199,10 +201,12 @@ class Sketches:
 
 
 def open_sketches(objects: Objects, table: str, generation: str, dataset: Any) -> Sketches | None:
-    """A version's sketches; None where its generation has none."""
+    """A version's sketches; None where its generation has none, or they lack too much of the version."""
     kept = Kept(objects, table, generation)
     plan = kept.plan()
-    return Sketches(kept, plan, dataset) if plan else None
+    if plan is None or kept.lacking(dataset) > _BARE:
+        return None
+    return Sketches(kept, plan, dataset)
 
 
 def _bits(fragment: Any, mean: Vectors) -> Words:

@@ -9,6 +9,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.objects import Objects
 from pipeline.search import index as indexes
+from pipeline.search import sketches
 from pipeline.search.ask import Ask
 from pipeline.search.find import Searcher
 from pipeline.search.index import Index, Indexes, Measured, Wish
@@ -88,6 +89,16 @@ def test_new_rows_are_found_at_once_by_index_and_funnel(folder: Path, store: str
         many = Searcher(Objects(store), "docs").find("river", Ask(mode=mode, top_k=2000))
         assert len(many) == Log(Objects(store), "docs").live().chunks
         assert [hit["doc_id"] for hit in many].count("1.md") == 1
+
+
+def test_where_sketches_lack_too_much_of_a_version_all_its_vectors_are_compared(
+    folder: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index_table(Objects(store), "docs", Wish("none"), sketches=True)
+    write_pages(folder, _pages(20, 10))
+    run(job_for(folder, store))
+    monkeypatch.setattr(sketches, "_BARE", 500)
+    assert _recall(store, Ask(mode="funnel", top_k=11)) == 1.0
 
 
 def test_conditions_hold_in_the_funnel_and_in_the_index(folder: Path, store: str) -> None:
