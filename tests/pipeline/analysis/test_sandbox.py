@@ -108,6 +108,26 @@ CATALOG = [
     "select * from store",
     "select secret from pa",
 ]
+LARGE = [
+    "select len(range(400000000))",
+    "select len(generate_series(1, 400000000))",
+    "select len(RANGE(length(text))) from docs",
+    "from unnest(range(400000000))",
+    "select list_transform(range(100000000), lambda x: x)",
+    "select repeat('x', 4000000000)",
+    "select repeat([1], 400000000)",
+    "select repeat('x', 1000 * 1000000)",
+    "select repeat(repeat('x', 1000), 1000)",
+    "select repeat(text || rpad(text, 1000, 'x'), 1000) from docs",
+    "select lpad('x', 2000000000, 'y')",
+    "select list_resize([1], 400000000)",
+    "select array_resize([1], 400000000)",
+    "select format('{:>2000000000}', 1)",
+    "select format('{:>{}}', 1, 2000000000)",
+    "select printf('%2000000000d', 1)",
+    "select printf('%*d', 2000000000, 1)",
+    "select printf(text, 1) from docs",
+]
 SHAPES = [
     "",
     ";",
@@ -131,7 +151,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(base / "store")
 
 
-@pytest.mark.parametrize("attempt", FILES + WRITES + SETTINGS + CATALOG + SHAPES)
+@pytest.mark.parametrize("attempt", FILES + WRITES + SETTINGS + CATALOG + LARGE + SHAPES)
 def test_an_attempt_at_more_than_reading_tables_is_refused(store: str, attempt: str) -> None:
     folder = Path(store).parent
     sql = attempt.replace("{folder}", str(folder)).replace("{file}", str(folder / "secret.csv"))

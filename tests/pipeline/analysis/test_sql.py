@@ -126,6 +126,9 @@ def test_a_store_without_anything_has_empty_views(tmp_path: Path) -> None:
         ("select n from (values (4)) t(n)", 4),
         ("select max(range) as n from range(9)", 8),
         ("select 1 as n union all select 1 limit 1", 1),
+        ("select len(range(1000)) as n", 1000),
+        ("select length(lpad('7', 3, '0') || repeat('ab', 2) || format('{:.2f}', 1.5)) as n", 11),
+        ("select length(printf('%05.1f', 2.25)) as n", 5),
         ("/* a comment */ select 1 as n; -- and another", 1),
     ],
 )
