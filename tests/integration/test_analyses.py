@@ -1,6 +1,5 @@
 """Analyses of real documentation in two languages, where it is at hand."""
 
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
