@@ -164,12 +164,15 @@ class Sketches:
     def nearest(self, vector: Any, steps: Sequence[Step], allowed: Rows | None, count: int) -> Rows:
         """The rows whose bits differ least from a query's, by one step after another."""
         query = sketched(vector[None], self._mean)[:, 0]
-        found = [*self._first(query, steps[0], allowed, max(count, steps[0].keep))]
+        keep = max(count, steps[0].keep)
+        found = [*self._first(query, steps[0], allowed, keep)]
         if not found:
             return np.zeros(0, np.uint64)
-        rows: Rows = np.concatenate([rows for rows, _, _ in found])
-        kept = nearest(np.concatenate([counts for _, counts, _ in found]), max(count, steps[0].keep))
-        rows, left = rows[kept], Sketch(np.concatenate([bits for _, _, bits in found], axis=1)[:, kept])
+        rows: Rows = np.concatenate([rows for rows, _ in found])
+        rows = np.sort(rows[nearest(np.concatenate([counts for _, counts in found]), keep)])
+        if len(steps) == 1:
+            return rows
+        left = self._sketch_of(rows)
         for step in steps[1:]:
             counts = left.differing(query, words(step.dimensions))
             places = nearest(counts, max(count, step.keep))
@@ -188,13 +191,19 @@ class Sketches:
     def _first(self, query: Words, step: Step, allowed: Rows | None, keep: int) -> Iterator[Any]:
         for number, bits in self._parts:
             counts = Sketch(bits).differing(query, words(step.dimensions), self._pool)
-            first = np.uint64(number) << _UPPER
-            if allowed is not None:
+            if allowed is None:
+                places = nearest(counts, keep)
+            else:
                 inside = _within(allowed, number, bits.shape[1])
                 places = inside[nearest(counts[inside], keep)]
-            else:
-                places = nearest(counts, keep)
-            yield first + places.astype(np.uint64), counts[places], bits[:, places]
+            yield (np.uint64(number) << _UPPER) + places.astype(np.uint64), counts[places]
+
+    def _sketch_of(self, rows: Rows) -> Sketch:
+        """All bits of some rows, which are in order."""
+        parts = sorted(self._parts, key=lambda part: part[0])
+        return Sketch(
+            np.concatenate([bits[:, _within(rows, number, bits.shape[1])] for number, bits in parts], axis=1)
+        )
 
     def _allowed(self, question: Question) -> Rows | None:
         return self._present if question.allowed is None else question.allowed
