@@ -1,7 +1,8 @@
 """The cache on the command line: what was paid for is listed, exported, taken in elsewhere, and bounded."""
 
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 import pytest
@@ -79,9 +80,18 @@ def test_a_bound_that_is_no_size_is_told_by_its_option(store: str, capsys: Captu
     assert "--cache-size is 'plenty'" in refused["error"]["message"]
 
 
+class _Later(datetime):
+    """A clock that is an hour ahead: uses are noted by the second, and none is to be of this one."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return super().now(tz) + timedelta(hours=1)
+
+
 def test_maintenance_keeps_the_cache_within_the_bound_that_the_file_names(
-    folder: Path, tmp_path: Path, store: str, capsys: Captured
+    folder: Path, tmp_path: Path, store: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pipeline.upkeep.datetime", _Later)
     run(job_for(folder, store))
     config = tmp_path / "vecmill.toml"
     config.write_text(f'[store]\nuri = "{store}"\n[retention]\ngrace = 0\ncache_size = "1KB"\n', "utf-8")
