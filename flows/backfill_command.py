@@ -20,9 +20,10 @@ from infra.reach import access
 from infra.settings import explain
 from infra.splitter_form import SplitterConfig
 from pipeline.errors import InputError, OverBudget, UsageError
-from pipeline.model import Job, Space
+from pipeline.job import Job
 from pipeline.objects import Objects
 from pipeline.ports import Progress
+from pipeline.space import Space
 from pipeline.store.log import Log, under_way
 from pipeline.store.versions import generation_beside
 

@@ -1,16 +1,16 @@
 """vecmill cache: what was paid for, and taking it elsewhere."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows import render
+from flows.export_commands import FORCE, FORMAT, of_this_machine
 from flows.options import Common, spread
 from flows.render_progress import Bars
 from flows.request import load
-from pipeline.errors import InputError, UsageError
-from pipeline.objects import Objects, is_remote
+from pipeline.errors import InputError
+from pipeline.objects import Objects
 
 
 def register(app: typer.Typer) -> None:
@@ -41,22 +41,19 @@ def list_caches(common: Common) -> None:
 
 
 def export(
-    file: Annotated[Path, typer.Argument(help="Where to: .parquet, .duckdb or .arrow.")],
+    file: Annotated[str, typer.Argument(help="Where to: .parquet, .duckdb or .arrow.")],
     common: Common,
     embedding: Annotated[
         str | None, typer.Option(help="The space: provider/model@dimensions. The only one if left out.")
     ] = None,
-    format: Annotated[
-        str | None, typer.Option(help="parquet, duckdb or arrow; told by the file's name.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    format: FORMAT = None,
+    force: FORCE = False,
 ) -> None:
     """Write the vectors of a space into one file. Another store takes a Parquet file in: vecmill import."""
     from pipeline.cache import held
     from pipeline.store.export import export_cache
 
-    if is_remote(str(file)):
-        raise UsageError(f"{file} is no file of this machine; export to one, then copy it")
+    path = of_this_machine(file)
     store = Objects(load(common).store.uri)
     spaces = [one.space for one in held(store)]
     meant = [space for space in spaces if embedding in (None, space.name)]
@@ -66,7 +63,7 @@ def export(
     if len(meant) > 1:
         raise InputError(f"the cache has vectors of more than one space; say which with --embedding: {names}")
     with Bars.of(common) as bars:
-        done = export_cache(store, meant[0], file, format, force=force, progress=bars)
+        done = export_cache(store, meant[0], path, format, force=force, progress=bars)
     if common.json:
         render.json_document(done.record())
         return

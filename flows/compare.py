@@ -19,10 +19,12 @@ from pipeline.analysis.boundaries import Page
 from pipeline.analysis.labelled import Exam, Labelled
 from pipeline.analysis.splitters import Tally
 from pipeline.errors import InputError, UsageError
+from pipeline.job import SourceSpec
 from pipeline.local_models import identified
-from pipeline.model import DeadLetter, Document, Listed, SourceSpec, Space
+from pipeline.model import DeadLetter, Document, Listed
 from pipeline.ports import Advance
 from pipeline.sources import open_source
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.tokens import counter_for
 

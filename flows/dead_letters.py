@@ -14,9 +14,9 @@ from flows.request import load
 from infra.config import Config
 from infra.settings import user
 from pipeline.errors import InputError, UsageError
+from pipeline.job import Job
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters, Letter
-from pipeline.model import Job
 from pipeline.objects import Objects, resolved
 
 _Ids = Annotated[

@@ -52,7 +52,7 @@ def _ingested(store: StoreConfig, common: Common) -> dict[str, Any]:
 
 
 def _found(store: StoreConfig, question: str) -> list[dict[str, Any]]:
-    from pipeline.model import Endpoint
+    from pipeline.job import Endpoint
     from pipeline.objects import Objects
     from pipeline.search.find import search
 

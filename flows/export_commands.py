@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +14,15 @@ from flows.request import load
 from infra.config import Config
 from pipeline.errors import InputError, UsageError
 from pipeline.local_models import identified
-from pipeline.model import Space
 from pipeline.objects import Objects, is_remote
+from pipeline.space import Space
 from pipeline.store.log import Log
+
+if TYPE_CHECKING:
+    from pipeline.store.seed import Reading
+
+FORMAT = Annotated[str | None, typer.Option(help="parquet, duckdb or arrow; told by the file's name.")]
+FORCE = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,21 +36,18 @@ def export(
     file: Annotated[str, typer.Argument(help="Where to: .parquet, .duckdb or .arrow.")],
     common: Common,
     at: AT = None,
-    format: Annotated[
-        str | None, typer.Option(help="parquet, duckdb or arrow; told by the file's name.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    format: FORMAT = None,
+    force: FORCE = False,
 ) -> None:
     """Write a version into one file, vectors and all, for other tools."""
     from pipeline.store.export import export as write
     from pipeline.store.versions import entry_at
 
-    if is_remote(file):
-        raise UsageError(f"{file} is no file of this machine; export to one, then copy it")
+    path = of_this_machine(file)
     store = Objects(load(common).store.uri)
     entry = entry_at(store, table, at)
     with Bars.of(common) as bars:
-        done = write(store, table, entry, Path(file), format, force=force, progress=bars)
+        done = write(store, table, entry, path, format, force=force, progress=bars)
     if common.json:
         render.json_document(done.record())
         return
@@ -72,10 +75,7 @@ def import_vectors(
     at: AT = None,
 ) -> None:
     """Take vectors that are paid for already into the cache: an ingest of their texts pays for nothing."""
-    from pipeline.store.seed import Reading, of_version, seed
-    from pipeline.store.table import open_version
-    from pipeline.store.vector_file import Columns, VectorFile
-    from pipeline.store.versions import entry_at
+    from pipeline.store.seed import seed
 
     config = load(common)
     of_file, of_table = (
@@ -87,15 +87,10 @@ def import_vectors(
     for option, given in (of_table if file else of_file).items():
         if given is not None:
             raise UsageError(f"{option} goes with {'--from-table' if file else 'a file'}; leave it out")
-    read: Callable[[Space], Reading]
     if file is not None:
-        vectors = VectorFile(file, Columns(text, vector, id))
-        stated, read = vectors.space, vectors.read
+        stated, read = _of_file(file, text, vector, id)
     else:
-        source = Objects(from_store or config.store.uri)
-        entry = entry_at(source, str(from_table), at)
-        dataset = open_version(source, str(from_table), entry)
-        stated, read = entry.specs()[0], lambda _: of_version(dataset)
+        stated, read = _of_table(Objects(from_store or config.store.uri), str(from_table), at)
     space = _settled(config, stated, embedding, table, str(file or from_table))
     store = Objects(config.store.uri, create=True)
     with Bars.of(common) as bars:
@@ -105,6 +100,36 @@ def import_vectors(
             f"{file or from_table} has no vector that can be used: {'; '.join(done.bad.reasons)}"
         )
     (render.json_document if common.json else render.seeded)(done.record())
+
+
+def of_this_machine(file: str) -> Path:
+    """The path of a file to write; raises UsageError for one on object storage."""
+    if is_remote(file):
+        raise UsageError(f"{file} is no file of this machine; export to one, then copy it")
+    return Path(file)
+
+
+def _of_file(
+    file: Path, text: str | None, vector: str | None, id: str | None
+) -> tuple[Space | None, Callable[[Space], "Reading"]]:
+    """The space that a file states, if it does, and what reads its vectors."""
+    from pipeline.store.vector_file import Columns, VectorFile
+
+    vectors = VectorFile(file, Columns(text, vector, id))
+    return vectors.space, vectors.read
+
+
+def _of_table(
+    source: Objects, table: str, at: str | None
+) -> tuple[Space | None, Callable[[Space], "Reading"]]:
+    """The space of a version, and what reads its vectors."""
+    from pipeline.store.seed import of_version
+    from pipeline.store.table import open_version
+    from pipeline.store.versions import entry_at
+
+    entry = entry_at(source, table, at)
+    dataset = open_version(source, table, entry)
+    return entry.specs()[0], lambda _: of_version(dataset)
 
 
 def _settled(

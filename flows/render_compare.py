@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows import render
-from pipeline.analysis.labelled import Score
+from pipeline.analysis.labelled import Mean
 from pipeline.analysis.splitters import Figures, Kept
 from pipeline.splitter_spec import SplitterSpec
 
@@ -51,12 +51,12 @@ class Compared:
     splitter: str
     figures: Figures
     seconds: float  # CPU
-    score: Score | None = None  # where there is a labelled set
+    score: Mean | None = None  # where there is a labelled set
 
     def record(self) -> dict[str, Any]:
         """The splitter's figures as JSON."""
         found = {"splitter": self.splitter, **self.figures.record(), "cpu_seconds": round(self.seconds, 4)}
-        return {**found, **(self.score.record() if self.score else {})}
+        return {**found, **_scored(self.score)}
 
 
 def comparison(setting: Setting, compared: Sequence[Compared]) -> None:
@@ -129,7 +129,7 @@ def _rows(setting: Setting, among: Sequence[Compared]) -> list[_Row]:
     if any(one.figures.tables.fit for one in among):
         found.append(_kept("tables broken that would fit", lambda figures: figures.tables))
     if any(one.score for one in among):
-        found.append(_Row("nDCG@10", _score, lambda one: one.score.ndcg if one.score else 0))
+        found.append(_Row("nDCG@10", _score, lambda one: one.score.mean if one.score else 0))
     return [*found, _Row("CPU time", lambda one: f"{one.seconds:.2f} s", lambda one: -one.seconds)]
 
 
@@ -157,5 +157,9 @@ def _kept(label: str, of: Callable[[Figures], Kept]) -> _Row:
     )
 
 
+def _scored(score: Mean | None) -> dict[str, float]:
+    return {"ndcg@10": score.mean, "low": score.low, "high": score.high} if score else {}
+
+
 def _score(one: Compared) -> str:
-    return f"{one.score.ndcg:.3f} ± {(one.score.high - one.score.low) / 2:.3f}" if one.score else ""
+    return f"{one.score.mean:.3f} ± {(one.score.high - one.score.low) / 2:.3f}" if one.score else ""

@@ -13,8 +13,8 @@ from infra.config import Config, PipelineConfig, SourceConfig, StoreConfig
 from infra.settings import explain, read_config, read_environment
 from infra.splitter_form import KINDS_OF, SplitterConfig
 from pipeline.errors import UsageError
-from pipeline.model import Space
 from pipeline.place import is_remote
+from pipeline.space import Space
 
 _ROW_FILES = (".csv", ".jsonl", ".ndjson", ".parquet")
 

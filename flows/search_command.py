@@ -15,9 +15,10 @@ from infra.config import Config
 from infra.embedding_form import EmbeddingConfig
 from infra.reach import access as reached
 from pipeline.errors import InputError, UsageError
+from pipeline.job import Endpoint
 from pipeline.local_models import identified
-from pipeline.model import Endpoint, Space
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.store.versions import At
 
 

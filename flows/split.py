@@ -13,8 +13,9 @@ from infra.splitters import make_splitter
 from pipeline.analysis.boundaries import Page
 from pipeline.analysis.splitters import Tally
 from pipeline.errors import InputError
-from pipeline.model import Chunk, Document, Space
+from pipeline.model import Chunk, Document
 from pipeline.sources.extract import extract
+from pipeline.space import Space
 from pipeline.splitting.languages import language_of, named_language
 from pipeline.tokens import counter_for
 

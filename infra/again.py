@@ -12,11 +12,12 @@ from infra.rerun_form import RerunConfig
 from infra.wiring import cut_of, make_endpoint, own_price
 from pipeline import ids
 from pipeline.errors import InputError
+from pipeline.job import Budget, Job, Price, SourceSpec
 from pipeline.ledger import Ledger
 from pipeline.local_models import identified
-from pipeline.model import Budget, Job, Price, SourceSpec, Space
 from pipeline.objects import Objects, resolved
 from pipeline.rerun import Rerun, planned
+from pipeline.space import Space
 from pipeline.store.generations import generation_for
 from pipeline.store.log import Log, under_way
 from pipeline.store.versions import generation_beside

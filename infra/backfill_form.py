@@ -10,7 +10,7 @@ from infra.form import Form, seconds
 from infra.splitter_form import SplitterConfig
 from pipeline.condition import Condition
 from pipeline.errors import InputError
-from pipeline.model import PART
+from pipeline.job import PART
 
 
 class AfterwardsConfig(Form):

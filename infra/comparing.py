@@ -9,8 +9,8 @@ from pipeline.analysis.labelled import Labelled, read_queries
 from pipeline.canaries import check_canaries
 from pipeline.comparison import Asked, Comparison, Reached, compare
 from pipeline.errors import InputError
+from pipeline.job import Canary, Job, Price
 from pipeline.local_models import identified
-from pipeline.model import Canary, Job, Price
 from pipeline.objects import Objects
 from pipeline.ports import Progress, silent
 from pipeline.store.log import Entry, Log

@@ -19,10 +19,11 @@ from infra.settings import read_environment, read_secret
 from pipeline import wordllama
 from pipeline.embedding import connect
 from pipeline.errors import InputError, VecmillError
+from pipeline.job import Endpoint
 from pipeline.local_models import NEEDS, identified
-from pipeline.model import Endpoint, Space
 from pipeline.objects import Objects, is_remote, resolved
 from pipeline.place import Place
+from pipeline.space import Space
 from pipeline.splitting import windows
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pydantic import (
 from infra.form import Form, seconds
 from pipeline.embedding.address import checked_address
 from pipeline.errors import InputError
-from pipeline.model import Space
+from pipeline.space import Space
 
 DEFAULT_SPACE = Space("local", "wordllama", 256)
 

@@ -14,8 +14,8 @@ from pipeline.analysis.labelled import Labelled
 from pipeline.analysis.pairs import Pairs
 from pipeline.errors import InputError
 from pipeline.evaluation import Row, Wanted, check, evaluate, evaluate_pairs
+from pipeline.job import Job, SourceSpec
 from pipeline.ledger import Ledger
-from pipeline.model import Job, SourceSpec
 from pipeline.objects import Objects, resolved
 from pipeline.search.find import Searcher
 from pipeline.store.versions import entry_at

@@ -20,8 +20,9 @@ from ray.exceptions import RayActorError, RayTaskError
 from infra.ray_quota import ClusterQuota
 from pipeline.engine import limiter_of
 from pipeline.errors import ProviderRefused
+from pipeline.job import Job
 from pipeline.local_models import NEEDS
-from pipeline.model import WAITING, Job, Outcome, Request
+from pipeline.model import WAITING, Outcome, Request
 from pipeline.quota.machine import quota_name
 from pipeline.worker import MOST_IN_FLIGHT, Worker
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from infra.config import Config
 from infra.embedding_form import EmbeddingConfig
-from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.staging import RECORD, Staging
 from pipeline.store.log import Log, under_way
 

@@ -15,8 +15,8 @@ from pydantic_core import ErrorDetails
 from infra.config import Config, StoreConfig
 from infra.embedding_form import EmbeddingConfig
 from pipeline.errors import InputError, StoreRefused
+from pipeline.job import Secret
 from pipeline.local_models import NEEDS
-from pipeline.model import Secret
 
 _FILE = "vecmill.toml"
 

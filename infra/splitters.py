@@ -8,9 +8,10 @@ import numpy as np
 from infra.embedding_form import DEFAULT_SPACE
 from pipeline.embedding import connect, limits
 from pipeline.errors import Rejected, UsageError
+from pipeline.job import Endpoint
 from pipeline.local_models import identified
-from pipeline.model import Endpoint, Space
 from pipeline.ports import Provider, Splitter, Vectors
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
 from pipeline.splitting.semantic import Embed, SemanticSplitter

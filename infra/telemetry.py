@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from infra.settings import otel_endpoint
 from pipeline.errors import InputError
-from pipeline.model import Job
+from pipeline.job import Job
 from pipeline.ports import Runner
 
 P = ParamSpec("P")

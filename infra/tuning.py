@@ -8,9 +8,10 @@ from typing import Any
 
 from pipeline import adapters
 from pipeline.asking import Questions
+from pipeline.examples import Examples
 from pipeline.ports import Vectors
 from pipeline.search.find import Searcher
-from pipeline.tuning import Course, Embedded, Examples, better, tune
+from pipeline.tuning import Course, Embedded, better, tune
 
 
 def tune_table(

@@ -18,11 +18,12 @@ from pipeline.embedding import limits
 from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
+from pipeline.job import Budget, Endpoint, Gate, Job, Price, SourceSpec
 from pipeline.local_models import identified
-from pipeline.model import Budget, Endpoint, Gate, Job, Price, SourceSpec, Space
 from pipeline.objects import Objects, resolved
 from pipeline.ports import Engine, EngineFactory
 from pipeline.quota.machine import MachineQuota, quota_name
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log
 

@@ -17,9 +17,9 @@ from safetensors.numpy import load, save
 
 from pipeline import ids
 from pipeline.errors import InputError
-from pipeline.model import Space
 from pipeline.objects import Objects
 from pipeline.ports import Vectors
+from pipeline.space import Space
 
 _NAME = "matrix"
 

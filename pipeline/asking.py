@@ -13,9 +13,10 @@ from pipeline.datasets import Located, set_operations
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Retrier
 from pipeline.errors import InputError, Rejected
-from pipeline.model import Endpoint, Space
+from pipeline.job import Endpoint
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Vectors
+from pipeline.space import Space
 
 _ONE_BY_ONE = 10  # questions that are sent alone, to see how long that takes
 _PATIENCE = 60.0  # seconds

@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 
 from pipeline import ids
 from pipeline.errors import InputError, StoreRefused
+from pipeline.job import PART, Job, Window
 from pipeline.letters import DeadLetters
-from pipeline.model import PART, ChunkCounts, DocumentCounts, Job, Window
+from pipeline.model import ChunkCounts, DocumentCounts
 from pipeline.objects import Objects
 from pipeline.ports import Advance, EngineFactory, Progress, Runner, run_here, silent
-from pipeline.run import Report, check_budget, embedding_of, plan_only, recorded, rounds
+from pipeline.run import Report, embedding_of, plan_only, recorded, rounds
 from pipeline.search.indexing import index_alike
 from pipeline.spending import Spent
 from pipeline.stages.context import log_of
@@ -83,7 +84,7 @@ def backfill(
         raise InputError("a backfill fills a generation, and the job names none")
     with recorded(job, store, spent) as record:
         if spent.bill.allowed is not None:
-            check_budget(runner(plan_only, job, progress), spent.bill)
+            spent.bill.check(runner(plan_only, job, progress))
         if log_of(store, job).generation:
             begin(store, job.table, job.generation, job.space, job.splitter, job.run_id)
         filler = _Filler(job, store, engines, runner, progress, spent)

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from pipeline import schema
 from pipeline.datasets import create_dataset, give_back, lost_race, open_dataset
-from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
+from pipeline.space import Space
 
 # Small appends make a scan slow long before they make it wrong.
 _COMPACT_BEYOND = 50  # fragments

@@ -7,7 +7,7 @@ from pipeline.analysis.agreement import documents
 from pipeline.asking import Questions
 from pipeline.comparison import Reached
 from pipeline.errors import GateFailed
-from pipeline.model import Canary
+from pipeline.job import Canary
 from pipeline.objects import Objects
 from pipeline.search.arrange import hits
 from pipeline.search.ask import Ask

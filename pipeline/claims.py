@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.cache import folder_name
-from pipeline.model import Space
 from pipeline.objects import Objects
 from pipeline.processes import is_alive
+from pipeline.space import Space
 
 _RENEWED = 15.0  # seconds between a holder's signs of life
 _GONE = 120.0  # seconds without one after which a claim holds no more

@@ -20,12 +20,13 @@ from pipeline.analysis.questions import drawn
 from pipeline.asking import Questions
 from pipeline.condition import Condition
 from pipeline.errors import GateFailed, InputError
-from pipeline.model import Endpoint, Price, Space
+from pipeline.job import Endpoint, Price
 from pipeline.objects import Objects
 from pipeline.ports import Advance, Progress, silent
 from pipeline.search.arrange import Hits, hits
 from pipeline.search.ask import Ask
 from pipeline.search.find import Searcher
+from pipeline.space import Space
 from pipeline.store.generations import size
 from pipeline.store.versions import At
 
@@ -139,13 +140,7 @@ def compare(
     """
     if top_k < 1 or sample < 1:
         raise InputError(f"--top-k is {top_k} and --sample {sample}; both are at least 1")
-    opened = [
-        Searcher(store, table, endpoint=one.endpoint, space=one.space, at=where)
-        for one, where in zip(reached, (None, at), strict=True)
-    ]
-    for searcher in opened:
-        if not searcher.entry.chunks:
-            raise InputError(f"generation {searcher.entry.generation} of table {table!r} holds nothing yet")
+    opened = [_opened(store, table, way, where) for way, where in zip(reached, (None, at), strict=True)]
     questions = asked or Asked(drawn(opened[0].dataset, sample))
     if not questions.texts:
         raise InputError("there are no questions to compare by; the file of --queries is empty")
@@ -155,14 +150,10 @@ def compare(
     ]
     live, new = answered
     overlaps = [overlap(a, b, top_k) for a, b in zip(live.found, new.found, strict=True)]
-    ranks = zip(live.ranked, new.ranked, strict=True)
-    correlations = [correlation(a, b, top_k) for a, b in ranks]
-    costs = [
-        prices_of(way, one.searcher.space, one.tokens) for way, one in zip(reached, answered, strict=True)
-    ]
-    sides = [
-        _side(store, table, one, way, questions, top_k) for one, way in zip(answered, reached, strict=True)
-    ]
+    correlations = [correlation(a, b, top_k) for a, b in zip(live.ranked, new.ranked, strict=True)]
+    both = list(zip(reached, answered, strict=True))
+    costs = [prices_of(way, one.searcher.space, one.tokens) for way, one in both]
+    sides = [_side(store, table, one, way, questions, top_k) for way, one in both]
     return Comparison(
         table=table,
         top_k=top_k,
@@ -175,6 +166,13 @@ def compare(
         next=sides[1],
         cost_usd=None if None in costs else sum(cost or 0.0 for cost in costs),
     )
+
+
+def _opened(store: Objects, table: str, way: Reached, at: At) -> Searcher:
+    searcher = Searcher(store, table, endpoint=way.endpoint, space=way.space, at=at)
+    if not searcher.entry.chunks:
+        raise InputError(f"generation {searcher.entry.generation} of table {table!r} holds nothing yet")
+    return searcher
 
 
 def prices_of(way: Reached, space: Space, tokens: int) -> float | None:

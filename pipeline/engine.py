@@ -6,7 +6,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import TypeVar
 
-from pipeline.model import WAITING, Job, Outcome, Request
+from pipeline.job import Job
+from pipeline.model import WAITING, Outcome, Request
 from pipeline.ports import Limiter
 from pipeline.quota.limiter import Budget, LeasingLimiter, Office, QuotaHere, Unlimited
 from pipeline.worker import MOST_IN_FLIGHT, Worker

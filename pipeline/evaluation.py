@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.analysis.labelled import Labelled
-from pipeline.analysis.measures import Mean, measures
+from pipeline.analysis.labelled import Labelled, Mean
+from pipeline.analysis.measures import measures
 from pipeline.analysis.pairs import Agreement, Pairs, agreement
 from pipeline.errors import GateFailed, InputError
 from pipeline.ports import Vectors

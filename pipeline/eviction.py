@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from pipeline import ids, schema
 from pipeline.cache import folder_name, size_of
 from pipeline.datasets import lost_race, open_dataset, set_operations, without
-from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
+from pipeline.space import Space
 
 if TYPE_CHECKING:
     import duckdb

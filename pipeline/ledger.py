@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.errors import InputError, StoreRefused, VecmillError
+from pipeline.job import Job
 from pipeline.letters import DeadLetters
-from pipeline.model import Job
 from pipeline.objects import Objects
 from pipeline.processes import is_alive
 from pipeline.staging import RECORD, SPENT, Staging

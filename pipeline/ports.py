@@ -9,7 +9,8 @@ from typing import Any, ParamSpec, Protocol, TypeGuard, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.model import Chunk, DeadLetter, Document, Job, Listed, Outcome, Request
+from pipeline.job import Job
+from pipeline.model import Chunk, DeadLetter, Document, Listed, Outcome, Request
 
 P = ParamSpec("P")
 T = TypeVar("T")

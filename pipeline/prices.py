@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-from pipeline.model import Job, Price, Space
+from pipeline.job import Job, Price
+from pipeline.space import Space
 
 LANES = {"ordinary": 1.0, "batch": 0.5}
 """How texts travel, and the share of the price that it costs."""

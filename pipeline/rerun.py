@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.backfill import backfill, brought_live
 from pipeline.errors import InputError
+from pipeline.job import PART, Job, SourceSpec
 from pipeline.letters import DeadLetters
-from pipeline.model import PART, Job, SourceSpec
 from pipeline.objects import Objects
 from pipeline.ports import EngineFactory, Progress, Runner, run_here, silent
 from pipeline.run import ingest

@@ -9,13 +9,13 @@ from typing import Any
 
 from pipeline.cache import VectorCache
 from pipeline.deadline import Deadline
-from pipeline.errors import InputError, OverBudget, StoreRefused
+from pipeline.errors import InputError, StoreRefused
+from pipeline.job import Gate, Job
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters
-from pipeline.model import ChunkCounts, DocumentCounts, Gate, Job, Outcome, Plan
+from pipeline.model import ChunkCounts, DocumentCounts, Outcome, Plan
 from pipeline.objects import Objects
 from pipeline.ports import Engine, EngineFactory, Progress, Runner, run_here, silent
-from pipeline.prices import usd
 from pipeline.spending import Spending, Spent
 from pipeline.spool import Spool
 from pipeline.stages.assemble import assemble
@@ -166,7 +166,7 @@ def _ingest(context: Context, engines: EngineFactory, runner: Runner, spent: Spe
             documents = runner(split, context, documents)
         with spent.on("plan"):
             planned = runner(plan, context, documents)
-        check_budget(planned, spent.bill)
+        spent.bill.check(planned)
         idle = _nothing_to_do(context)
         rows = 0 if idle else _prepare(context, planned, engine, runner, spent)
         if rows is None:
@@ -228,28 +228,13 @@ def _embed_sentences(
         documents = runner(sentences, context, found)
     with spent.on("plan"):
         planned = runner(plan_sentences, context, documents)
-    check_budget(planned, spent.bill)
+    spent.bill.check(planned)
     if planned.rounds:
         context.check_time()
         note_hits(context)
         with spent.on("embed"):
             runner(embed_sentences, context, planned, engine(planned.texts))
     return planned.cache_hits
-
-
-def check_budget(planned: Plan, bill: Spending) -> None:
-    """Raise OverBudget where the plan costs more than is left after what earlier rounds have paid."""
-    bill.take(planned.lane)
-    if bill.allowed is None or planned.tokens + bill.spent <= bill.allowed:
-        return
-    job = bill.job
-    cost, before = usd(job, planned.tokens, planned.lane), bill.said() if bill.tokens else "nothing was paid"
-    money = f"{cost:.6f} USD" if cost is not None else f"{planned.tokens} tokens"
-    raise OverBudget(
-        f"{'at most ' if planned.rounds else ''}{planned.texts} texts ({planned.tokens} tokens) cost "
-        f"{money}, the budget is {bill.named()}; {before}. "
-        "Raise --budget-usd or --budget-tokens, or ingest less"
-    )
 
 
 def _prepare(context: Context, planned: Plan, engine: _Engine, runner: Runner, spent: Spent) -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pyarrow as pa
 
-from pipeline.model import Space
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 
 VERSION = "1"

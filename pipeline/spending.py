@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.deadline import Deadline
 from pipeline.errors import OverBudget
-from pipeline.model import Job, Outcome, Request
+from pipeline.job import Job
+from pipeline.model import Outcome, Plan, Request
 from pipeline.prices import affordable, price_of, usd
 
 # Attempts that a request is paid for ahead where the budget has room: then its retries wait for nobody.
@@ -61,6 +62,20 @@ class Spending:
     def take(self, lane: str) -> None:
         """Send by a lane from now on: its price says how far the budget reaches."""
         self.lane, self.allowed = lane, affordable(self.job, lane)
+
+    def check(self, planned: Plan) -> None:
+        """Raise OverBudget where a plan costs more than is left after what earlier rounds have paid."""
+        self.take(planned.lane)
+        if self.allowed is None or planned.tokens + self.spent <= self.allowed:
+            return
+        cost = usd(self.job, planned.tokens, planned.lane)
+        before = self.said() if self.tokens else "nothing was paid"
+        money = f"{cost:.6f} USD" if cost is not None else f"{planned.tokens} tokens"
+        raise OverBudget(
+            f"{'at most ' if planned.rounds else ''}{planned.texts} texts ({planned.tokens} tokens) cost "
+            f"{money}, the budget is {self.named()}; {before}. "
+            "Raise --budget-usd or --budget-tokens, or ingest less"
+        )
 
     @property
     def flying(self) -> int:

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from pipeline import ids, schema
 from pipeline.cache import VectorCache, folder_name
-from pipeline.model import Outcome, Space
+from pipeline.model import Outcome
 from pipeline.objects import Objects
 from pipeline.ports import Vectors
+from pipeline.space import Space
 
 _SUFFIX = ".arrow"
 _OUTCOME = b"vecmill.outcome"

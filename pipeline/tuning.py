@@ -9,63 +9,23 @@ that what the examples say nothing of stays as it was. A part that is held out s
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.adapters import Adapter
+from pipeline.correlation import spearman
 from pipeline.errors import InputError
+from pipeline.examples import Examples
 from pipeline.ports import Vectors
-from pipeline.sources.tabular import BadRow, columns_of, read_rows
 
-KINDS = {
-    "triplets": ("anchor", "positive", "negative"),
-    "scores": ("text_a", "text_b", "score"),
-    "pairs": ("anchor", "positive"),
-}
-"""What a file of examples can hold, by its columns."""
-
-_FEWEST = 20  # examples
 _TEMPERATURE = 0.05
 _HELD_OUT = 0.25  # share of the examples: half of it ends the learning, half measures
 _BETA1, _BETA2 = 0.9, 0.999  # of Adam
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Texts that belong together."""
-
-    kind: str  # one of KINDS
-    left: Sequence[str]  # anchors: queries, where the space tells these from documents
-    right: Sequence[str]  # positives
-    other: Sequence[str] = ()  # negatives of triplets
-    scores: Sequence[float] = ()  # of scored pairs, as the file has them
-
-    @classmethod
-    def read(cls, path: Path) -> "Examples":
-        """Read Parquet, CSV or JSON lines; the columns say the kind. Raises InputError, saying where."""
-        if not path.is_file():
-            raise InputError(f"there is no file {path}")
-        first = next(iter(read_rows(path, ())), None)
-        held = set(columns_of(path) or (first.values if first and not isinstance(first, BadRow) else ()))
-        kind = next((kind for kind, columns in KINDS.items() if held.issuperset(columns)), None)
-        if kind is None:
-            choices = "; ".join(", ".join(columns) for columns in KINDS.values())
-            raise InputError(f"{path} has the columns {', '.join(sorted(held))}; it needs one of {choices}")
-        rows = list(_rows(path, KINDS[kind]))
-        if len(rows) < _FEWEST:
-            raise InputError(f"{path} has {len(rows)} examples; it takes {_FEWEST} to learn and to measure")
-        left, right, *more = zip(*rows, strict=True)
-        if kind == "triplets":
-            return cls(kind, left, right, more[0])
-        if kind == "scores":
-            return cls(kind, left, right, scores=[_number(path, value) for value in more[0]])
-        return cls(kind, left, right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +146,7 @@ def measure(kind: str, vectors: Embedded) -> dict[str, float]:
     """
     if kind == "scores":
         likeness = np.einsum("ij,ij->i", vectors.left, vectors.right)
-        return {"spearman": _spearman(likeness, _wanted(vectors))}
+        return {"spearman": spearman(likeness, _wanted(vectors))}
     scores = vectors.left @ vectors.right.T
     own = np.diagonal(scores)[:, None]
     ranks = (scores > own).sum(axis=1) + 1
@@ -262,40 +222,7 @@ def _wanted(vectors: Embedded) -> Floats:
     return vectors.scores
 
 
-def _spearman(one: Any, other: Any) -> float:
-    """The correlation of ranks; equal values share the mean of theirs."""
-
-    def ranks(values: Any) -> Floats:
-        _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-        ends = np.cumsum(counts)
-        return (ends - (counts - 1) / 2)[places]
-
-    found = np.corrcoef(ranks(one), ranks(other))[0, 1]
-    return float(found) if np.isfinite(found) else 0.0
-
-
 def _batches(order: Indices, size: int) -> Iterator[Indices]:
     for at in range(0, len(order), size):
         if len(order) - at >= 2:  # one alone has nothing to be told from
             yield order[at : at + size]
-
-
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for row in read_rows(path, columns):
-        if isinstance(row, BadRow):
-            raise InputError(f"{path}: {row.reason}")
-        values = tuple("" if row.values.get(name) is None else str(row.values[name]) for name in columns)
-        empty = next((name for name, value in zip(columns, values, strict=True) if not value.strip()), None)
-        if empty:
-            raise InputError(f"{path}: {row.place} has no {empty!r}")
-        yield values
-
-
-def _number(path: Path, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{path} has the score {text!r}, which is no number")
-    return value

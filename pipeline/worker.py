@@ -14,7 +14,8 @@ from pipeline.concurrency import Window
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Attempted, Retrier
 from pipeline.errors import ProviderRefused, Rejected, RequestFailed, Retryable, Throttled, Undone
-from pipeline.model import Job, Outcome, Request
+from pipeline.job import Job
+from pipeline.model import Outcome, Request
 from pipeline.objects import Objects, is_remote
 from pipeline.ports import Embedded, Limiter, Provider
 from pipeline.spool import Spool

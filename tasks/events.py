@@ -7,7 +7,7 @@ from prefect.events import emit_event
 from prefect.logging import get_logger
 
 from pipeline.ids import digest
-from pipeline.model import Job
+from pipeline.job import Job
 
 EVENTS = ("published", "failed", "stopped", "over-budget", "dead-letters", "drift")
 """What can have happened to a table."""

@@ -13,7 +13,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled
 
 from pipeline.errors import InputError
-from pipeline.model import Job
+from pipeline.job import Job
 
 RUN_LABEL = "vecmill.run"
 """The label of a run on the dashboard that has its id here."""

@@ -8,8 +8,9 @@ from prefect import get_run_logger
 
 from infra.telemetry import measured
 from pipeline.errors import InputError, OverBudget, StoreRefused, VecmillError
+from pipeline.job import Job
 from pipeline.ledger import Ledger
-from pipeline.model import Job, Plan
+from pipeline.model import Plan
 from pipeline.objects import Objects
 from pipeline.ports import Advance, Progress, Runner
 from tasks.artifacts import ProgressBoard, failure_artifact, plan_artifact, report_artifact

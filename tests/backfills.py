@@ -6,9 +6,10 @@ from typing import Any
 from pipeline import ids
 from pipeline.backfill import Filling, backfill, brought_live
 from pipeline.engine import InlineEngine
-from pipeline.model import PART, Job, SourceSpec, Space
+from pipeline.job import PART, Job, SourceSpec
 from pipeline.objects import Objects
 from pipeline.ports import Engine, EngineFactory, Runner, run_here
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.generations import generation_for
 from pipeline.store.log import Entry, Log

@@ -16,9 +16,10 @@ import pytest
 
 from pipeline import ids
 from pipeline.engine import InlineEngine
-from pipeline.model import Endpoint, Job, Secret, SourceSpec, Space
+from pipeline.job import Endpoint, Job, Secret, SourceSpec
 from pipeline.objects import Objects
 from pipeline.run import Report, ingest
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Log
 from pipeline.store.table import open_version

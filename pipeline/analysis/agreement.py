@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from pipeline.correlation import spearman
 
 Hit = Mapping[str, Any]
 """A hit of a search: doc_id, and start and end in the document."""
@@ -37,11 +36,8 @@ def correlation(one: Sequence[str], other: Sequence[str], k: int) -> float:
     either = list(dict.fromkeys([*one[:k], *other[:k]]))
     if len(either) < 2:
         return 1.0
-    first, second = (_ranked([_place(doc_id, ranking) for doc_id in either]) for ranking in (one, other))
-    spread = float(first.std() * second.std())
-    if not spread:
-        return 1.0 if np.array_equal(first, second) else 0.0
-    return float(((first - first.mean()) * (second - second.mean())).mean() / spread)
+    first, second = ([_place(doc_id, ranking) for doc_id in either] for ranking in (one, other))
+    return 1.0 if first == second else spearman(first, second)
 
 
 def recall(ranking: Sequence[str], wanted: Mapping[str, float], k: int) -> float:
@@ -56,12 +52,3 @@ def _meets(one: Hit, other: Hit) -> bool:
 
 def _place(doc_id: str, ranking: Sequence[str]) -> int:
     return ranking.index(doc_id) if doc_id in ranking else len(ranking)
-
-
-def _ranked(values: Sequence[int]) -> npt.NDArray[np.float64]:
-    """The rank of each value; equal ones share the mean of theirs."""
-    array = np.asarray(values)
-    below = (array[:, None] > array[None, :]).sum(axis=1)
-    equal = (array[:, None] == array[None, :]).sum(axis=1)
-    ranks: npt.NDArray[np.float64] = below + (equal - 1) / 2
-    return ranks

@@ -19,26 +19,23 @@ DEPTH = 10  # documents of a ranking that count
 _NAMED = 3  # of what is wrong in a file
 _EMBEDDED = 2048  # texts at once
 _RANKED = 256  # queries at once
+_NORMAL = 1.96  # standard errors on either side hold the mean with a confidence of 95 %
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """nDCG@10 over all queries, and where its mean lies with a confidence of 95 %."""
+class Mean:
+    """A mean over queries, and where it lies with a confidence of 95 %."""
 
-    ndcg: float
+    mean: float
     low: float
     high: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Score":
-        """The score of a value a query."""
+    def of(cls, values: Sequence[float]) -> "Mean":
+        """The mean of a value a query, each from 0 to 1."""
         mean = fmean(values)
-        margin = 1.96 * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+        margin = _NORMAL * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
         return cls(round(mean, 4), round(max(0.0, mean - margin), 4), round(min(1.0, mean + margin), 4))
-
-    def record(self) -> dict[str, float]:
-        """The score as JSON."""
-        return {"ndcg@10": self.ndcg, "low": self.low, "high": self.high}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +172,11 @@ class Exam:
         """A ranking that takes in documents."""
         return Ranking(self.embed)
 
-    def score(self, ranking: Ranking) -> Score:
+    def score(self, ranking: Ranking) -> Mean:
         """How well a ranking finds what answers the queries."""
         grades = self.labelled.grades
         found = zip(self.labelled.queries, ranking.best(self.queries), strict=True)
-        return Score.of([ndcg(doc_ids, grades[query]) for query, doc_ids in found])
+        return Mean.of([ndcg(doc_ids, grades[query]) for query, doc_ids in found])
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:

@@ -1,29 +1,8 @@
 """How good rankings are: nDCG, recall, reciprocal rank and average precision of their first documents."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean, stdev
 
-from pipeline.analysis.labelled import ndcg
-
-_NORMAL = 1.96  # standard errors on either side hold the mean with a confidence of 95 %
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean over queries, and where it lies with a confidence of 95 %."""
-
-    mean: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Mean":
-        """The mean of a value a query, each from 0 to 1."""
-        mean = fmean(values)
-        margin = _NORMAL * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-        return cls(round(mean, 4), round(max(0.0, mean - margin), 4), round(min(1.0, mean + margin), 4))
+from pipeline.analysis.labelled import Mean, ndcg
 
 
 def measures(

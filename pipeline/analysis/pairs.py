@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis.labelled import graded_rows
+from pipeline.correlation import spearman
 from pipeline.errors import InputError
 from pipeline.ports import Vectors
 
@@ -62,7 +63,7 @@ def agreement(
     """
     cosines = np.einsum("ij,ij->i", embed(pairs.first), embed(pairs.second)).astype(np.float64)
     scores = np.array(pairs.scores)
-    correlation = float(np.corrcoef(_ranks(cosines), _ranks(scores))[0, 1])
+    correlation = spearman(cosines, scores)
     # Fisher's transformation, with Fieller, Hartley and Pearson's variance for ranks (1957).
     near, margin = math.atanh(min(0.999999, max(-0.999999, correlation))), _NORMAL * math.sqrt(1.06)
     margin /= math.sqrt(max(1, len(scores) - 3))
@@ -86,10 +87,3 @@ def _threshold(cosines: Any, alike: Any) -> float:
     if place in (0, len(values)):
         return float(values[0] if place == 0 else values[-1] + 1e-6)
     return float((values[place - 1] + values[place]) / 2)
-
-
-def _ranks(values: Any) -> Any:
-    """Ranks; equals share the middle of theirs."""
-    found, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return (ends - (counts - 1) / 2)[places] if len(found) else places

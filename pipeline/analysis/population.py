@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Vectors
+from pipeline.space import Space
 from pipeline.store.table import open_version
 from pipeline.store.versions import At, entry_at
 

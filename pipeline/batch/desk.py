@@ -9,7 +9,7 @@ from typing import TypeVar
 from pipeline.batch.orders import Line, Order, Orders
 from pipeline.embedding.batch import BatchProvider, State
 from pipeline.embedding.retry import Retrier
-from pipeline.model import Job
+from pipeline.job import Job
 from pipeline.objects import Objects
 
 T = TypeVar("T")

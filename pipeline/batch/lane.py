@@ -18,7 +18,8 @@ from pipeline.batch.orders import RUNNING, Line
 from pipeline.batch.tickets import Tickets
 from pipeline.embedding.batch import BatchProvider, State
 from pipeline.errors import ProviderRefused, Rejected
-from pipeline.model import WAITING, Job, Outcome, Request
+from pipeline.job import Job
+from pipeline.model import WAITING, Outcome, Request
 from pipeline.objects import Objects
 from pipeline.ports import Engine
 from pipeline.spool import Spool

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from pipeline import schema
 from pipeline.cache import folder_name
-from pipeline.model import Space
 from pipeline.objects import Objects
 from pipeline.processes import is_alive
+from pipeline.space import Space
 
 # A step of an order, with its file on its way up, takes less than this: whoever began it is gone.
 ABANDONED_SECONDS = 1800.0

@@ -5,9 +5,10 @@ from typing import Protocol
 
 from pipeline.embedding import resident
 from pipeline.errors import InputError
+from pipeline.job import Endpoint
 from pipeline.local_models import NEEDS
-from pipeline.model import Endpoint, Space
 from pipeline.ports import Limits, Provider
+from pipeline.space import Space
 
 # Named rather than imported: the openai SDK takes most of a second, which a local run can do without.
 _PROVIDERS = {

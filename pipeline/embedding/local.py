@@ -8,8 +8,9 @@ import numpy as np
 from pipeline import wordllama
 from pipeline.embedding.vectors import normalised
 from pipeline.errors import InputError, Rejected, Retryable
-from pipeline.model import Endpoint, Space
+from pipeline.job import Endpoint
 from pipeline.ports import Embedded, Limits
+from pipeline.space import Space
 
 
 class LocalProvider:

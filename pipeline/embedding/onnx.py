@@ -8,8 +8,9 @@ import onnxruntime
 
 from pipeline.embedding.resident import CPU_TOKENS, GPU_TOKENS, Resident, ResidentProvider, Tokens
 from pipeline.errors import InputError
+from pipeline.job import Endpoint
 from pipeline.local_models import ModelFolder
-from pipeline.model import Endpoint, Space
+from pipeline.space import Space
 
 _GPUS = ("CUDAExecutionProvider", "ROCMExecutionProvider")
 _CPU = "CPUExecutionProvider"

@@ -24,8 +24,9 @@ from pipeline.errors import (
     Throttled,
     Unreachable,
 )
-from pipeline.model import Endpoint, Space
+from pipeline.job import Endpoint
 from pipeline.ports import Embedded, Limits, Stated
+from pipeline.space import Space
 
 # https://platform.openai.com/docs/api-reference/embeddings/create
 # What is in flight when a run is killed may be paid twice: hence batches far below the limit.

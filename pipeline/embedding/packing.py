@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from pipeline.model import Endpoint, Request
+from pipeline.job import Endpoint
+from pipeline.model import Request
 from pipeline.ports import Limits
 
 # A minute's tokens are used up to less than a request: so small a share of them is lost at most.

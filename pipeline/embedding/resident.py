@@ -17,9 +17,10 @@ import numpy.typing as npt
 from pipeline.embedding.by_length import Places, by_length, padded
 from pipeline.embedding.vectors import normalised
 from pipeline.errors import InputError, Rejected, Retryable
+from pipeline.job import Endpoint
 from pipeline.local_models import ModelFolder, fitting, identified, open_model
-from pipeline.model import Endpoint, Space
 from pipeline.ports import Embedded, Limits, Vectors
+from pipeline.space import Space
 
 # About what a core's cache holds: larger batches took up to twice the CPU time a text (MiniLM, ONNX).
 CPU_TOKENS = 1024

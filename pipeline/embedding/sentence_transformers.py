@@ -14,8 +14,9 @@ from transformers.utils.logging import disable_progress_bar
 from pipeline.embedding.by_length import padded
 from pipeline.embedding.resident import CPU_TOKENS, GPU_TOKENS, Resident, ResidentProvider, Tokens
 from pipeline.errors import InputError
+from pipeline.job import Endpoint
 from pipeline.local_models import ModelFolder
-from pipeline.model import Endpoint, Space
+from pipeline.space import Space
 
 HALF_TOLERANCE = 1e-4
 """By how much the cosine of a float16 vector with the float32 one may fall short of 1."""

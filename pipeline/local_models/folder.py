@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import ids
 from pipeline.errors import InputError
-from pipeline.model import POOLINGS
+from pipeline.space import POOLINGS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.local_models.folder import MODULES, TOKENIZER, ModelFolder
-from pipeline.model import Space
+from pipeline.space import Space
 
 NEEDS = {"onnx": ("onnxruntime",), "sentence-transformers": ("sentence_transformers", "torch")}
 """The providers of models in folders, and the modules that each one's extra brings."""

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Protocol
 
 from pipeline.errors import VecmillError
-from pipeline.model import Job
+from pipeline.job import Job
 from pipeline.ports import Stated
 from pipeline.quota.quota import Ask, Lease, Quota
 

@@ -14,9 +14,10 @@ import orjson
 
 from pipeline import ids
 from pipeline.errors import StoreRefused
-from pipeline.model import Endpoint, Space
+from pipeline.job import Endpoint
 from pipeline.quota.meter import WINDOW
 from pipeline.quota.quota import Ask, Lease, Quota
+from pipeline.space import Space
 
 _NO_URL = "default"
 

@@ -20,7 +20,7 @@ from pipeline.adapters import turned
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Retrier
 from pipeline.errors import InputError, Rejected
-from pipeline.model import Endpoint, Space
+from pipeline.job import Endpoint
 from pipeline.objects import Objects
 from pipeline.ports import Vectors
 from pipeline.search.arrange import Hits, diverse, hits
@@ -32,6 +32,7 @@ from pipeline.search.question import Question, Ranked
 from pipeline.search.rank import by_vector, by_words
 from pipeline.search.sketches import Sketches, open_sketches
 from pipeline.search.where import Rows, rows_where
+from pipeline.space import Space
 from pipeline.store.table import open_version
 from pipeline.store.versions import At, entry_at
 

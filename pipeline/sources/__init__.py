@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pipeline.errors import InputError
-from pipeline.model import SourceSpec
+from pipeline.job import SourceSpec
 from pipeline.ports import Source
 from pipeline.sources.files import FileSource
 from pipeline.sources.rows import RowSource

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.model import DeadLetter, Document, Listed, SourceSpec
+from pipeline.job import SourceSpec
+from pipeline.model import DeadLetter, Document, Listed
 from pipeline.sources.extract import extract
 from pipeline.sources.paths import Paths, file_uri
 

@@ -10,7 +10,8 @@ import orjson
 
 from pipeline import ids
 from pipeline.errors import InputError, UsageError
-from pipeline.model import DeadLetter, Document, Listed, SourceSpec
+from pipeline.job import SourceSpec
+from pipeline.model import DeadLetter, Document, Listed
 from pipeline.sources.paths import Paths, file_uri
 from pipeline.sources.tabular import BadRow, Row, columns_of, read_rows
 

@@ -22,7 +22,7 @@ from pipeline.adapters import as_turned
 from pipeline.cache import VectorCache
 from pipeline.datasets import Located, open_dataset, set_operations, take_vectors
 from pipeline.errors import VecmillError
-from pipeline.model import Endpoint, Job
+from pipeline.job import Endpoint, Job
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Advance, Engine
 from pipeline.stages.context import Context

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pipeline.deadline import Deadline
 from pipeline.errors import TooManyFailures
+from pipeline.job import Job
 from pipeline.letters import DeadLetters
-from pipeline.model import Job
 from pipeline.objects import Objects
 from pipeline.ports import Progress, silent
 from pipeline.spending import Spending

@@ -7,7 +7,8 @@ from typing import Any
 
 from pipeline.embedding import limits
 from pipeline.errors import InputError
-from pipeline.model import Chunk, DeadLetter, Document, DocumentCounts, Job, Listed
+from pipeline.job import Job
+from pipeline.model import Chunk, DeadLetter, Document, DocumentCounts, Listed
 from pipeline.ports import Advance, TokenCounter
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.context import Context

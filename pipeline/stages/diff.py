@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from pipeline import schema
 from pipeline.datasets import set_operations
 from pipeline.errors import InputError
-from pipeline.model import DeadLetter, DocumentCounts, Window
+from pipeline.job import Window
+from pipeline.model import DeadLetter, DocumentCounts
 from pipeline.objects import store_errors
 from pipeline.ports import Advance, Source
 from pipeline.stages.context import Context

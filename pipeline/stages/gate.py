@@ -18,7 +18,8 @@ from pipeline.datasets import Located, set_operations
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Retrier
 from pipeline.errors import GateFailed, Rejected
-from pipeline.model import Amount, Canary, Outcome, Quality
+from pipeline.job import Canary, Quality
+from pipeline.model import Amount, Outcome
 from pipeline.objects import store_errors
 from pipeline.ports import Engine, Vectors
 from pipeline.search.truth import nearest_of

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from pipeline import schema
 from pipeline.datasets import set_operations
 from pipeline.errors import InputError
-from pipeline.model import DeadLetter, Document, Listed, SourceSpec
+from pipeline.job import SourceSpec
+from pipeline.model import DeadLetter, Document, Listed
 from pipeline.objects import store_errors
 from pipeline.ports import Source
 from pipeline.search.where import rows_where

@@ -3,7 +3,8 @@
 import math
 
 from pipeline.errors import InputError
-from pipeline.model import Amount, Job
+from pipeline.job import Job
+from pipeline.model import Amount
 from pipeline.prices import usd
 
 WINDOW_HOURS = 24

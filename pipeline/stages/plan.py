@@ -21,7 +21,8 @@ from pipeline.embedding import limits
 from pipeline.embedding.packing import Text, pack
 from pipeline.errors import InputError
 from pipeline.eviction import note_uses
-from pipeline.model import Amount, ChunkCounts, DocumentCounts, Endpoint, Job, Plan
+from pipeline.job import Endpoint, Job
+from pipeline.model import Amount, ChunkCounts, DocumentCounts, Plan
 from pipeline.objects import store_errors
 from pipeline.spool import Spool
 from pipeline.stages.context import Context

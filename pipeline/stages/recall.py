@@ -10,7 +10,7 @@ from pipeline import ids
 from pipeline.adapters import as_turned
 from pipeline.cache import VectorCache
 from pipeline.datasets import Located, set_operations
-from pipeline.model import Job
+from pipeline.job import Job
 from pipeline.objects import store_errors
 from pipeline.ports import Vectors
 from pipeline.stages.context import Context

@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from pipeline import schema
 from pipeline.cache import VectorCache
 from pipeline.errors import InputError
-from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Advance, Progress, silent
 from pipeline.processes import is_alive
+from pipeline.space import Space
 from pipeline.store.log import Entry
 from pipeline.store.table import open_version
 

@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from pipeline.errors import InputError
-from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log, beside, under_way
 from pipeline.store.table import EMPTY, ensure_generation, generation_name, tag_live

@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 
 from pipeline.errors import InputError, StoreRefused
-from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 
 _ENTRY = re.compile(r"/(?P<number>[0-9]+)\.json$")

@@ -17,9 +17,9 @@ from pipeline import schema
 from pipeline.cache import VectorCache
 from pipeline.datasets import set_operations
 from pipeline.errors import InputError
-from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Advance, Progress, Vectors, silent
+from pipeline.space import Space
 
 _APPEND_BYTES = 64 * 2**20
 _MEMORY = "300MB"  # for sets; what is larger goes to disk

@@ -9,8 +9,8 @@ import pyarrow as pa
 from pipeline import ids, schema
 from pipeline.datasets import Options, create_dataset, lost_race, open_dataset, without
 from pipeline.errors import StoreRefused
-from pipeline.model import Space
 from pipeline.objects import Objects, store_errors
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log
 

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from pipeline import ids
 from pipeline.errors import InputError
-from pipeline.model import Space
 from pipeline.ports import Vectors
+from pipeline.space import Space
 from pipeline.store.seed import Batch, Reading
 
 _READ_BYTES = 16 * 2**20

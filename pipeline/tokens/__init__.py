@@ -2,8 +2,8 @@
 
 from pipeline.local_models import NEEDS, open_model
 from pipeline.local_models.folder import TOKENIZER
-from pipeline.model import Space
 from pipeline.ports import TokenCounter
+from pipeline.space import Space
 from pipeline.tokens.estimated import EstimatedTokens
 from pipeline.tokens.local import LocalTokens
 from pipeline.tokens.model import ModelTokens

@@ -24,7 +24,7 @@ import pyarrow as pa
 from pipeline.analysis.duplicates import Wanted, duplicates
 from pipeline.analysis.kmeans import unit
 from pipeline.analysis.population import Population
-from pipeline.model import Space
+from pipeline.space import Space
 
 _TOPICS = 1000
 _COPIED = 0.2

@@ -31,7 +31,9 @@ from infra.settings import be_quiet
 from pipeline import ids, schema
 from pipeline.embedding import connect
 from pipeline.engine import InlineEngine
-from pipeline.model import ChunkCounts, DocumentCounts, Endpoint, Job, Plan, Secret, SourceSpec, Space
+from pipeline.job import Endpoint, Job, Secret, SourceSpec
+from pipeline.model import ChunkCounts, DocumentCounts, Plan
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.context import Context
 from pipeline.stages.embed import embed

@@ -23,8 +23,10 @@ from pathlib import Path
 from statistics import median
 
 from infra.settings import be_quiet
-from pipeline.model import Job, Outcome, Request, Space
+from pipeline.job import Job
+from pipeline.model import Outcome, Request
 from pipeline.ports import Engine
+from pipeline.space import Space
 from tests.benchmarks.embedding_overhead import endpoint, staged
 from tests.benchmarks.side_by_side import table
 

@@ -13,9 +13,10 @@ from statistics import mean
 
 from infra.settings import be_quiet
 from pipeline.analysis.labelled import DEPTH, ndcg
-from pipeline.model import Endpoint, SourceSpec, Space
+from pipeline.job import Endpoint, SourceSpec
 from pipeline.objects import Objects
 from pipeline.search.find import search
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.wordllama import MODEL
 from tests.benchmarks.corpora import LABELLED, labelled

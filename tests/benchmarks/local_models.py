@@ -23,8 +23,9 @@ import numpy as np
 
 from infra.settings import be_quiet
 from pipeline.embedding import connect, limits
+from pipeline.job import Endpoint
 from pipeline.local_models import ModelFolder, identified
-from pipeline.model import Endpoint, Space
+from pipeline.space import Space
 from pipeline.tokens import counter_for
 from tests.benchmarks.corpora import pages
 from tests.benchmarks.side_by_side import apart, table

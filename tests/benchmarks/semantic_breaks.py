@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from statistics import mean
 
 from infra.settings import be_quiet
-from pipeline.model import Space
+from pipeline.space import Space
 from pipeline.splitter_spec import BREAKPOINTS, SplitterSpec
 from pipeline.splitting.semantic import SemanticSplitter, sentences_of
 from pipeline.tokens import counter_for

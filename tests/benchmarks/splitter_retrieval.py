@@ -25,8 +25,8 @@ import numpy.typing as npt
 from infra.settings import be_quiet
 from infra.splitters import make_embed, make_splitter
 from pipeline.analysis.labelled import DEPTH, Labelled, Ranking, ndcg
-from pipeline.model import Space
 from pipeline.ports import Splitter, Vectors
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.wordllama import MODEL
 from tests.benchmarks.corpora import LABELLED, documents, labelled, pages

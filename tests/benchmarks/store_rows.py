@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from pipeline import schema
 from pipeline.cache import VectorCache
-from pipeline.model import DocumentCounts, Job, SourceSpec, Space
+from pipeline.job import Job, SourceSpec
+from pipeline.model import DocumentCounts
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.context import Context
 from pipeline.stages.diff import ADDRESSES

@@ -2,16 +2,14 @@
 
 import os
 import random
-import signal
-import subprocess
-import time
 from itertools import accumulate
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.killing import env, killed
 from tests.endpoint import MeteredEndpoint
-from tests.support import command, job_for, metered, rows, run, vecmill, write_pages
+from tests.support import job_for, metered, rows, run, vecmill, write_pages
 
 _KILLS = 10
 _IN_FLIGHT, _BATCH = 4, 8
@@ -43,23 +41,6 @@ def _body(page: int) -> str:
     return "\n\n".join(f"Paragraph {n} of page {page}. 第{page}頁の第{n}段落です。" * 3 for n in range(6))
 
 
-def _killed(words: list[str], endpoint: MeteredEndpoint, moments: random.Random) -> bool:
-    """Start the command and kill it after some number of requests, or in what comes after the last."""
-    target, lag = endpoint.ledger.arrived + moments.randint(0, _REQUESTS), moments.uniform(0.0, 0.4)
-    process = subprocess.Popen(
-        command(*words), env=_env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None and endpoint.ledger.arrived < target:
-        time.sleep(0.005)
-    time.sleep(lag)  # only moves the moment, which is random anyway
-    process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
-
-
-def _env() -> dict[str, str]:
-    return {**os.environ, "OPENAI_API_KEY": "sk-test"}
-
-
 @pytest.mark.slow
 def test_ten_kills_lose_nothing_and_bill_again_only_what_was_in_flight(tmp_path: Path) -> None:
     folder, store, fresh = tmp_path / "docs", str(tmp_path / "store"), str(tmp_path / "fresh")
@@ -70,8 +51,8 @@ def test_ten_kills_lose_nothing_and_bill_again_only_what_was_in_flight(tmp_path:
         for attempt in range(_KILLS):
             write_pages(folder, _pages(_PAGES * attempt, _PAGES))
             billed_again.append(_billed_again(endpoint))
-            kills.append(_killed(words, endpoint, moments))
-        last = vecmill(*words, cwd=tmp_path, env=_env())
+            kills.append(killed(words, endpoint, moments, _REQUESTS))
+        last = vecmill(*words, cwd=tmp_path, env=env())
         assert last.code == 0, last.err
         billed_again.append(_billed_again(endpoint))
         assert sum(kills) >= _KILLS // 2

@@ -2,9 +2,6 @@
 
 import os
 import random
-import signal
-import subprocess
-import time
 from itertools import accumulate
 from pathlib import Path
 
@@ -13,12 +10,14 @@ import pytest
 from pipeline.objects import Objects
 from pipeline.store.log import under_way
 from tests.backfills import live
+from tests.chaos.killing import env, killed
 from tests.endpoint import MeteredEndpoint
-from tests.support import command, job_for, metered, rows, run, vecmill, write_pages
+from tests.support import job_for, metered, rows, run, vecmill, write_pages
 
 _KILLS = 6
 _IN_FLIGHT, _BATCH = 4, 8
 _PAGES = 120
+_REQUESTS = 30
 
 
 def _words(store: str, url: str, *more: str) -> list[str]:
@@ -41,23 +40,6 @@ def _pages(first: int, count: int) -> dict[str, str]:
     }
 
 
-def _env() -> dict[str, str]:
-    return {**os.environ, "OPENAI_API_KEY": "sk-test"}
-
-
-def _killed(words: list[str], endpoint: MeteredEndpoint, moments: random.Random) -> bool:
-    """Start the command and kill it after some number of requests, or in what comes after the last."""
-    target, lag = endpoint.ledger.arrived + moments.randint(0, 30), moments.uniform(0.0, 0.4)
-    process = subprocess.Popen(
-        command(*words), env=_env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None and endpoint.ledger.arrived < target:
-        time.sleep(0.005)
-    time.sleep(lag)  # only moves the moment, which is random anyway
-    process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
-
-
 @pytest.mark.slow
 def test_kills_lose_nothing_bill_only_what_was_in_flight_and_readers_never_see_it(tmp_path: Path) -> None:
     folder, store, fresh = tmp_path / "docs", str(tmp_path / "store"), str(tmp_path / "fresh")
@@ -66,13 +48,13 @@ def test_kills_lose_nothing_bill_only_what_was_in_flight_and_readers_never_see_i
     with MeteredEndpoint(key="sk-test", latency=0.05) as endpoint, MeteredEndpoint(key="sk-test") as other:
         billed_again, kills = list[int](), list[int]()
         for attempt in range(_KILLS):
-            kills.append(_killed(_words(store, endpoint.url), endpoint, moments))
+            kills.append(killed(_words(store, endpoint.url), endpoint, moments, _REQUESTS))
             billed_again.append(sum(times - 1 for times in endpoint.ledger.billed_more_than_once().values()))
             write_pages(folder, _pages(_PAGES + 5 * attempt, 5))
             (folder / f"{attempt:03d}.md").unlink()
             run(job_for(folder, store))
             assert live(store).generation.startswith("1-")
-        last = vecmill(*_words(store, endpoint.url, "--switch"), cwd=tmp_path, env=_env())
+        last = vecmill(*_words(store, endpoint.url, "--switch"), cwd=tmp_path, env=env())
         assert last.code == 0, last.err
         assert sum(kills) >= _KILLS // 2
         most = [count * _IN_FLIGHT * _BATCH for count in accumulate(kills)]

@@ -15,9 +15,11 @@ from ray.cluster_utils import Cluster
 from infra.ray_cluster import open_ray
 from infra.ray_engine import RayEngine
 from pipeline import ids
+from pipeline.job import Endpoint
 from pipeline.local_models import identified
-from pipeline.model import WAITING, Endpoint, Outcome, Request, Space
+from pipeline.model import WAITING, Outcome, Request
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.spool import Spool
 from tests.endpoint import MeteredEndpoint
 from tests.models import DIMENSIONS, onnx_folder

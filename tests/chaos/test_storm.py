@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model import Budget
+from pipeline.job import Budget
 from pipeline.objects import Objects
 from pipeline.staging import Staging
 from tests.endpoint import Fault, Faults, MeteredEndpoint

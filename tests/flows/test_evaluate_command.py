@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline.model import Space
+from pipeline.space import Space
 from tests.flows.inside import vecmill_here
 from tests.support import job_for, run, write_pages
 

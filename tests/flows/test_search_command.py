@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.model import SourceSpec
+from pipeline.job import SourceSpec
 from tests.flows.inside import vecmill_here
 from tests.support import job_for, run
 

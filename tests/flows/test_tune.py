@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.adapters import adapter_of
-from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.space import Space
 from tests.endpoint import MeteredEndpoint
 from tests.flows.inside import vecmill_here
 from tests.support import rows, write_pages

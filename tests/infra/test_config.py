@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from infra.config import BudgetConfig, Config, PipelineConfig, ScheduleConfig, SourceConfig, StoreConfig
 from infra.embedding_form import EmbeddingConfig
 from infra.splitter_form import KINDS_OF, SplitterConfig
-from pipeline.model import Budget, Endpoint, Space
+from pipeline.job import Budget, Endpoint
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 
 SOURCE = {"uri": "docs"}

@@ -13,10 +13,12 @@ from pipeline import run as runs
 from pipeline.embedding.packing import Text, pack
 from pipeline.errors import ProviderRefused
 from pipeline.ids import digest
+from pipeline.job import Endpoint
 from pipeline.local_models import identified
-from pipeline.model import WAITING, Endpoint, Request, Space
+from pipeline.model import WAITING, Request
 from pipeline.objects import Objects
 from pipeline.ports import Engine, Limits
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from tests.endpoint import Faults, MeteredEndpoint
 from tests.models import DIMENSIONS, onnx_folder

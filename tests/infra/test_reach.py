@@ -6,8 +6,9 @@ import pytest
 
 from infra.config import Config, PipelineConfig
 from infra.reach import access
-from pipeline.model import Endpoint, Space
+from pipeline.job import Endpoint
 from pipeline.objects import Objects
+from pipeline.space import Space
 from tests.backfills import fill, filling_job
 from tests.endpoint import MeteredEndpoint
 from tests.support import LOCAL, OPENAI, job_for, metered, run, write_pages

@@ -7,7 +7,7 @@ from infra.embedding_form import DEFAULT_SPACE
 from infra.splitter_form import SplitterConfig
 from infra.splitters import make_embed, make_splitter, named_space
 from pipeline.errors import InputError, UsageError
-from pipeline.model import Space
+from pipeline.space import Space
 from pipeline.tokens import counter_for
 
 PAID = Space("openai", "text-embedding-3-small", 64)

@@ -11,7 +11,7 @@ from infra.wiring import make_engines, make_job
 from pipeline.batch.lane import BatchLane
 from pipeline.batch.orders import Order, Orders
 from pipeline.engine import InlineEngine
-from pipeline.model import Budget, Job, Price
+from pipeline.job import Budget, Job, Price
 from pipeline.objects import Objects
 from pipeline.splitter_spec import SplitterSpec
 from tests.support import job_for, run, write_pages

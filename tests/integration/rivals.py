@@ -16,7 +16,8 @@ import pytest
 
 from pipeline import schema
 from pipeline.cache import VectorCache
-from pipeline.model import DocumentCounts, Job
+from pipeline.job import Job
+from pipeline.model import DocumentCounts
 from pipeline.objects import Objects
 from pipeline.run import Report
 from pipeline.splitter_spec import SplitterSpec

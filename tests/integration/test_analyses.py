@@ -9,7 +9,7 @@ from pipeline.analysis.drift import Side, drift
 from pipeline.analysis.duplicates import duplicates
 from pipeline.analysis.population import Population
 from pipeline.analysis.queries import QUERIES
-from pipeline.model import SourceSpec
+from pipeline.job import SourceSpec
 from pipeline.objects import Objects
 from pipeline.splitter_spec import SplitterSpec
 from tests.support import corpus, job_for, run

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError, OverBudget, TooManyFailures
+from pipeline.job import Budget, Endpoint
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters
-from pipeline.model import Budget, DocumentCounts, Endpoint, Space
+from pipeline.model import DocumentCounts
 from pipeline.objects import Objects
 from pipeline.ports import P, T
 from pipeline.run import ingest, plan_only
@@ -18,6 +19,7 @@ from pipeline.search.find import search
 from pipeline.search.index import Indexes, Wish, is_indexed
 from pipeline.search.indexing import index_table
 from pipeline.search.sketches import Kept
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.generations import drop
 from pipeline.store.history import rollback

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.model import SourceSpec, Space
+from pipeline.job import SourceSpec
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from tests.backfills import fill, filling_job, live, switched
 from tests.integration.test_backfill import Meanwhile

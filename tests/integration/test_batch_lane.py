@@ -12,7 +12,7 @@ import pytest
 from pipeline.batch.lane import BatchLane
 from pipeline.engine import InlineEngine
 from pipeline.errors import OutOfTime, OverBudget
-from pipeline.model import Budget, Job
+from pipeline.job import Budget, Job
 from pipeline.objects import Objects
 from pipeline.run import Report, ingest, plan_only
 from pipeline.splitter_spec import SplitterSpec

@@ -11,7 +11,7 @@ import lance
 import pytest
 
 from pipeline.cache import VectorCache
-from pipeline.model import SourceSpec
+from pipeline.job import SourceSpec
 from pipeline.objects import Objects
 from pipeline.store.compaction import compact
 from pipeline.store.history import rollback

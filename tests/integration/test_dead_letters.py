@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import TooManyFailures
+from pipeline.job import Budget, Job, SourceSpec
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters, Letter
-from pipeline.model import Budget, Job, SourceSpec
 from pipeline.objects import Objects
 from tests.endpoint import Faults, MeteredEndpoint
 from tests.flows.inside import vecmill_here

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.engine import InlineEngine
 from pipeline.errors import StoreRefused
-from pipeline.model import Canary, Gate
+from pipeline.job import Canary, Gate
 from pipeline.objects import Objects
 from pipeline.run import ingest
 from pipeline.store.keep import Keep

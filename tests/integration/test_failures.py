@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.model import Budget, Job
+from pipeline.job import Budget, Job
 from pipeline.objects import Objects
 from pipeline.run import plan_only
 from pipeline.splitter_spec import SplitterSpec

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model import Job
+from pipeline.job import Job
 from pipeline.splitter_spec import SplitterSpec
 from tests.endpoint import MeteredEndpoint
 from tests.support import corpus, job_for, metered, rows, run, write_pages

@@ -7,10 +7,11 @@ import pytest
 
 from pipeline.cache import VectorCache
 from pipeline.errors import OverBudget, ProviderRefused, TooManyFailures
-from pipeline.model import Budget, Job, Space
+from pipeline.job import Budget, Job
 from pipeline.objects import Objects
 from pipeline.run import plan_only
 from pipeline.search.find import search
+from pipeline.space import Space
 from pipeline.staging import Staging
 from pipeline.store.log import Log
 from tests.endpoint import Faults, MeteredEndpoint

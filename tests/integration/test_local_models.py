@@ -14,10 +14,12 @@ import pytest
 from infra.ray_engine import _Actor
 from pipeline.embedding.onnx import load
 from pipeline.ids import digest
+from pipeline.job import Budget, Endpoint
 from pipeline.letters import DeadLetters
 from pipeline.local_models import identified, open_model
-from pipeline.model import Budget, Endpoint, Request, Space
+from pipeline.model import Request
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from tests.flows.inside import vecmill_here
 from tests.models import DIMENSIONS, onnx_folder

@@ -8,10 +8,11 @@ import pytest
 
 from pipeline.cache import VectorCache
 from pipeline.errors import InputError, OverBudget
+from pipeline.job import Budget, Job, Price
 from pipeline.ledger import Ledger
-from pipeline.model import Budget, Job, Price, Space
 from pipeline.objects import Objects
 from pipeline.run import plan_only
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.staging import Staging
 from pipeline.store.log import Log

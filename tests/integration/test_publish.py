@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StoreRefused
-from pipeline.model import Endpoint
+from pipeline.job import Endpoint
 from pipeline.objects import Objects
 from pipeline.store.log import Log
 from tests.support import job_for, rows, run, write_pages

@@ -15,8 +15,8 @@ from infra.embedding_form import EmbeddingConfig
 from infra.rerun_form import RerunConfig
 from infra.splitter_form import SplitterConfig
 from pipeline.errors import InputError, OverBudget, ProviderRefused
+from pipeline.job import Budget
 from pipeline.ledger import Ledger
-from pipeline.model import Budget
 from pipeline.objects import Objects
 from pipeline.rerun import rerun
 from pipeline.staging import RECORD, Staging

@@ -10,7 +10,7 @@ import pytest
 from pipeline import ids
 from pipeline.engine import InlineEngine
 from pipeline.errors import OverBudget
-from pipeline.model import Budget, Job
+from pipeline.job import Budget, Job
 from pipeline.ports import P, T
 from pipeline.run import Report, ingest, plan_only
 from pipeline.splitter_spec import SplitterSpec

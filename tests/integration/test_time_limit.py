@@ -10,8 +10,8 @@ import pytest
 from pipeline.cache import VectorCache
 from pipeline.engine import InlineEngine
 from pipeline.errors import OutOfTime
+from pipeline.job import Budget, Job
 from pipeline.ledger import Ledger
-from pipeline.model import Budget, Job
 from pipeline.objects import Objects
 from pipeline.run import Report, ingest
 from pipeline.store.log import Log

@@ -9,10 +9,12 @@ import numpy as np
 
 from pipeline.embedding import connect
 from pipeline.ids import digest
-from pipeline.model import Endpoint, Outcome, Request, Secret, Space
+from pipeline.job import Endpoint, Secret
+from pipeline.model import Outcome, Request
 from pipeline.objects import Objects
 from pipeline.ports import Limiter
 from pipeline.quota.limiter import Budget, LeasingLimiter, QuotaHere
+from pipeline.space import Space
 from pipeline.spool import Spool
 from pipeline.worker import Worker
 from tests.endpoint.answers import vector

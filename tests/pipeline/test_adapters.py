@@ -9,8 +9,8 @@ import pytest
 from pipeline.adapters import Adapter, adapter_of, keep, turned
 from pipeline.cache import folder_name
 from pipeline.errors import InputError
-from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.space import Space
 
 _MATRIX = np.random.default_rng(0).standard_normal((8, 8)).astype(np.float32)
 _BASE = Space("local", "made", 8)

@@ -11,8 +11,8 @@ import pytest
 from pipeline import schema
 from pipeline.cache import VectorCache, folder_name, held
 from pipeline.errors import StoreRefused
-from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.space import Space
 from tests.support import LOCAL
 
 

@@ -9,8 +9,9 @@ import pytest
 from pipeline.comparison import Asked, Comparison, Reached, compare
 from pipeline.condition import Condition
 from pipeline.errors import GateFailed, InputError
-from pipeline.model import Endpoint, Price, Space
+from pipeline.job import Endpoint, Price
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.generations import begin, generation_for
 from tests.backfills import SPLITTER, WIDE, fill, filling_job

@@ -16,7 +16,8 @@ from pipeline.cache import VectorCache
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError, ProviderRefused, StoreRefused
 from pipeline.ids import digest
-from pipeline.model import Endpoint, Job, Outcome, Request, Secret
+from pipeline.job import Endpoint, Job, Secret
+from pipeline.model import Outcome, Request
 from pipeline.objects import Objects
 from pipeline.spool import Spool
 from tests.endpoint import MeteredEndpoint

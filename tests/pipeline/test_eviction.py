@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pipeline import schema
 from pipeline.cache import VectorCache, cache_path, compact_cache, folder_name
 from pipeline.eviction import Evicted, evict, fold_uses, note_uses
-from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.upkeep import unfinished
 from tests.support import LOCAL
 

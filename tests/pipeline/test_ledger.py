@@ -12,9 +12,10 @@ import orjson
 import pytest
 
 from pipeline.errors import InputError, ProviderRefused, StoreRefused
+from pipeline.job import Endpoint, Job, Secret, SourceSpec
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters
-from pipeline.model import DeadLetter, Endpoint, Job, Secret, SourceSpec
+from pipeline.model import DeadLetter
 from pipeline.objects import Objects
 from pipeline.staging import RECORD, SPENT, Staging
 from tests.support import job_for

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline import prices
 from pipeline.errors import InputError
-from pipeline.model import Budget, Job, Price, SourceSpec, Space
+from pipeline.job import Budget, Job, Price, SourceSpec
+from pipeline.space import Space
 from tests.support import job_for
 
 

@@ -9,10 +9,11 @@ import pytest
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError, ProviderRefused, StoreRefused
 from pipeline.ledger import Ledger
-from pipeline.model import DocumentCounts, Space
+from pipeline.model import DocumentCounts
 from pipeline.objects import Objects
 from pipeline.ports import Advance, Engine, P, T
 from pipeline.run import ingest, plan_only
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.staging import Staging
 from pipeline.store.history import rollback

@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline import schema
-from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Log
 from pipeline.store.table import open_version

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.ids import digest
-from pipeline.model import Budget, Outcome, Price, Request, SourceSpec, Space
+from pipeline.job import Budget, Price, SourceSpec
+from pipeline.model import Outcome, Request
+from pipeline.space import Space
 from pipeline.spending import Spending
 from tests.support import job_for
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.model import Budget, Job, Outcome, SourceSpec
+from pipeline.job import Budget, Job, SourceSpec
+from pipeline.model import Outcome
 from pipeline.spending import Spending
 from pipeline.splitter_spec import SplitterSpec
 from tests.pipeline.batch.service import request

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from pipeline.cache import VectorCache
 from pipeline.errors import StoreRefused
-from pipeline.model import Outcome, Space
+from pipeline.model import Outcome
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.spool import Spool
 
 SPACE = Space("openai", "text-embedding-3-small", 4)

@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.analysis.kmeans import unit
 from pipeline.errors import InputError
+from pipeline.examples import Examples
 from pipeline.ports import Vectors
-from pipeline.tuning import Course, Embedded, Examples, _loss, better, measure, tune
+from pipeline.tuning import Course, Embedded, _loss, better, measure, tune
 
 _RANDOM = np.random.default_rng(0)
 _DIMENSIONS = 16

@@ -11,7 +11,7 @@ from typing import Any
 import lance
 import pytest
 
-from pipeline.model import Endpoint
+from pipeline.job import Endpoint
 from pipeline.objects import Objects
 from pipeline.search.find import search
 from pipeline.stages.context import Context

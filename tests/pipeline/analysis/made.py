@@ -11,8 +11,8 @@ from pipeline import schema
 from pipeline.analysis.kmeans import unit
 from pipeline.analysis.population import Population
 from pipeline.ids import digest
-from pipeline.model import Space
 from pipeline.ports import Vectors
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.analysis.labelled import Exam, Labelled, Ranking, Score, ndcg
+from pipeline.analysis.labelled import Exam, Labelled, Mean, Ranking, ndcg
 from pipeline.errors import InputError
 from pipeline.ports import Vectors
 
@@ -160,7 +160,7 @@ def test_an_exam_scores_each_ranking_with_queries_embedded_once() -> None:
         return _embed(texts)
 
     exam = Exam.of(Labelled({"q1": "water", "q2": "山"}, {"q1": {"a": 1.0}, "q2": {"b": 1.0}}), embed)
-    for texts, score in ((["water"], Score(1.0, 1.0, 1.0)), (["fire"], Score(0.8155, 0.4538, 1.0))):
+    for texts, score in ((["water"], Mean(1.0, 1.0, 1.0)), (["fire"], Mean(0.8155, 0.4538, 1.0))):
         ranking = exam.ranking()
         ranking.add("b", ["山"])
         ranking.add("a", texts)
@@ -169,5 +169,4 @@ def test_an_exam_scores_each_ranking_with_queries_embedded_once() -> None:
 
 
 def test_the_mean_of_one_query_has_no_margin() -> None:
-    assert Score.of([0.5]) == Score(0.5, 0.5, 0.5)
-    assert Score.of([0.5]).record() == {"ndcg@10": 0.5, "low": 0.5, "high": 0.5}
+    assert Mean.of([0.5]) == Mean(0.5, 0.5, 0.5)

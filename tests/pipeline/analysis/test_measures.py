@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.analysis.measures import Mean, measures
+from pipeline.analysis.labelled import Mean
+from pipeline.analysis.measures import measures
 
 
 def test_the_measures_of_one_ranking_are_those_worked_out_by_hand() -> None:

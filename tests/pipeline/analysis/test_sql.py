@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.analysis.sql import query
 from pipeline.errors import InputError
-from pipeline.model import Budget
+from pipeline.job import Budget
 from pipeline.objects import Objects
 from pipeline.store.history import rollback
 from pipeline.store.names import Names

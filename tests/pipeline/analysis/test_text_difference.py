@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.analysis.text_difference import text_difference
 from pipeline.errors import InputError
-from pipeline.model import SourceSpec
+from pipeline.job import SourceSpec
 from pipeline.objects import Objects
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.versions import entry_at

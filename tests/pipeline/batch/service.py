@@ -12,7 +12,8 @@ from pipeline.batch.lane import BatchLane
 from pipeline.batch.orders import Order, Orders
 from pipeline.engine import InlineEngine
 from pipeline.ids import digest
-from pipeline.model import WAITING, Endpoint, Job, Outcome, Request, Secret, SourceSpec
+from pipeline.job import Endpoint, Job, Secret, SourceSpec
+from pipeline.model import WAITING, Outcome, Request
 from pipeline.objects import Objects
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.spool import Spool

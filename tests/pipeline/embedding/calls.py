@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from pipeline.embedding.openai import OpenAIProvider
 from pipeline.errors import ProviderRefused, RequestFailed
-from pipeline.model import Endpoint, Secret, Space
+from pipeline.job import Endpoint, Secret
 from pipeline.ports import Embedded
+from pipeline.space import Space
 from tests.endpoint.answers import vector
 
 KEY = "sk-live-0123456789-the-whole-key"

@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.embedding.batch import Answered, BatchProvider
 from pipeline.errors import ProviderRefused, Rejected, Retryable
-from pipeline.model import Endpoint, Secret, Space
+from pipeline.job import Endpoint, Secret
 from pipeline.ports import Embedded
+from pipeline.space import Space
 from tests.pipeline.embedding.canned import answer, canned, packed, says
 
 _SPACE = Space("openai", "text-embedding-3-small", 2)

@@ -8,7 +8,8 @@ from pipeline.embedding import connect, limits
 from pipeline.embedding.local import LocalProvider
 from pipeline.embedding.openai import OpenAIProvider
 from pipeline.errors import InputError
-from pipeline.model import Endpoint, Secret, Space
+from pipeline.job import Endpoint, Secret
+from pipeline.space import Space
 
 
 def test_a_space_names_its_provider() -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline.embedding.local import LocalProvider
 from pipeline.errors import InputError, Rejected
-from pipeline.model import Endpoint, Space
+from pipeline.job import Endpoint
 from pipeline.ports import Embedded
+from pipeline.space import Space
 from pipeline.tokens import LocalTokens
 
 TEXTS = [

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pipeline.embedding import connect
 from pipeline.embedding.onnx import load
 from pipeline.errors import InputError
+from pipeline.job import Endpoint
 from pipeline.local_models import identified
-from pipeline.model import Endpoint, Space
+from pipeline.space import Space
 from pipeline.tokens import counter_for
 from tests.models import DIMENSIONS, TEXTS, onnx_folder
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError, Rejected, Retryable
-from pipeline.model import Secret, Space
+from pipeline.job import Secret
+from pipeline.space import Space
 from tests.endpoint import Fault, Faults, MeteredEndpoint
 from tests.pipeline.embedding.calls import KEY, SPACE, embed, expected, failures
 from tests.pipeline.embedding.canned import answer, canned, dribbles, packed, says
@@ -49,7 +50,7 @@ def test_a_server_of_ones_own_needs_no_key(key: Secret | None) -> None:
 
 def test_the_base_url_is_never_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.embedding.openai import OpenAIProvider
-    from pipeline.model import Endpoint
+    from pipeline.job import Endpoint
 
     monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere.invalid/v1")
     provider = OpenAIProvider(SPACE, Endpoint(api_key=Secret(KEY)))

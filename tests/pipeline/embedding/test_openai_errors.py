@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.embedding.openai import OpenAIProvider
 from pipeline.errors import ProviderRefused, Rejected, RequestFailed, Retryable, Throttled, Unreachable
-from pipeline.model import Endpoint, Secret
+from pipeline.job import Endpoint, Secret
 from tests.endpoint import Faults, MeteredEndpoint
 from tests.pipeline.embedding.calls import KEY, SPACE, failures, free_port
 from tests.pipeline.embedding.canned import answer, canned, says, sends

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.embedding.packing import Text, pack
-from pipeline.model import Endpoint
+from pipeline.job import Endpoint
 from pipeline.ports import Limits
 
 SIZES = st.lists(st.integers(1, 50), max_size=60)

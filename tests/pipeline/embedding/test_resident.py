@@ -12,7 +12,8 @@ import pytest
 from pipeline.embedding import limits
 from pipeline.embedding.resident import Resident, ResidentProvider, Tokens
 from pipeline.errors import InputError, Rejected
-from pipeline.model import Endpoint, Space
+from pipeline.job import Endpoint
+from pipeline.space import Space
 from tests.models import LONGEST, TEXTS, onnx_folder
 
 

@@ -10,8 +10,9 @@ import pytest
 from pipeline.embedding import connect
 from pipeline.embedding.by_length import padded
 from pipeline.errors import InputError, Rejected
+from pipeline.job import Endpoint
 from pipeline.local_models import identified
-from pipeline.model import Endpoint, Space
+from pipeline.space import Space
 from pipeline.tokens import counter_for
 from tests.models import DIMENSIONS, TEXTS, write_json, write_tokenizer
 

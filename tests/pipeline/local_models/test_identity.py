@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.local_models import fitting, identified, open_model
-from pipeline.model import Space
+from pipeline.space import Space
 from tests.models import DIMENSIONS, onnx_folder, write_json
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StoreRefused
-from pipeline.model import Endpoint, Secret, Space
+from pipeline.job import Endpoint, Secret
 from pipeline.quota.machine import MachineQuota, quota_name
 from pipeline.quota.quota import Ask
+from pipeline.space import Space
 from tests.endpoint.probe import Clock
 
 _ASK = Ask("run", "schedule", None, 60_000, (1000,) * 4)

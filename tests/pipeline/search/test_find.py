@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError, ProviderRefused, StoreRefused
-from pipeline.model import Endpoint, Space
+from pipeline.job import Endpoint
 from pipeline.objects import Objects
 from pipeline.search.ask import MODES
 from pipeline.search.find import search
+from pipeline.space import Space
 from tests.endpoint import Faults, MeteredEndpoint
 from tests.support import LOCAL, job_for, metered, run, write_pages
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from pipeline.model import Endpoint, SourceSpec, Space
+from pipeline.job import Endpoint, SourceSpec
 from pipeline.objects import Objects
 from pipeline.search.find import search
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from tests.support import DATA, corpus, job_for, run
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.model import SourceSpec
+from pipeline.job import SourceSpec
 from pipeline.objects import Objects
 from pipeline.search.find import Searcher
 from pipeline.search.where import rows_where

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.model import DeadLetter, Document, Listed, SourceSpec
+from pipeline.job import SourceSpec
+from pipeline.model import DeadLetter, Document, Listed
 from pipeline.sources import open_source
 from pipeline.sources.files import FileSource
 from tests.support import write_pages

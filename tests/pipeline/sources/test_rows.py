@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError, UsageError
-from pipeline.model import DeadLetter, Document, Listed, SourceSpec
+from pipeline.job import SourceSpec
+from pipeline.model import DeadLetter, Document, Listed
 from pipeline.sources import open_source
 from pipeline.sources.paths import file_uri
 from pipeline.sources.rows import RowSource

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from pipeline.embedding import connect
-from pipeline.model import Chunk, Endpoint, Space
+from pipeline.job import Endpoint
+from pipeline.model import Chunk
 from pipeline.ports import Vectors
+from pipeline.space import Space
 from pipeline.wordllama import MODEL
 from tests.support import corpus
 

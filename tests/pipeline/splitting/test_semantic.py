@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.ids import digest
-from pipeline.model import Chunk, Space
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter, Vectors
+from pipeline.space import Space
 from pipeline.splitter_spec import BREAKPOINTS, SplitterSpec
 from pipeline.splitting import semantic
 from pipeline.splitting.breakpoints import Units, segments

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pipeline.deadline import Deadline
 from pipeline.engine import InlineEngine
-from pipeline.model import DocumentCounts, Job, Plan
+from pipeline.job import Job
+from pipeline.model import DocumentCounts, Plan
 from pipeline.objects import Objects
 from pipeline.spending import Spending
 from pipeline.stages.assemble import assemble

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.model import DocumentCounts, SourceSpec, Window
+from pipeline.job import SourceSpec, Window
+from pipeline.model import DocumentCounts
 from pipeline.objects import Objects
 from pipeline.stages.diff import ADDRESSES
 from pipeline.store.table import open_version

@@ -8,7 +8,8 @@ import pytest
 from pipeline.cache import VectorCache
 from pipeline.engine import InlineEngine
 from pipeline.errors import ProviderRefused, TooManyFailures
-from pipeline.model import Budget, Job, Outcome, Request
+from pipeline.job import Budget, Job
+from pipeline.model import Outcome, Request
 from pipeline.objects import Objects
 from pipeline.spool import Spool
 from pipeline.stages.embed import embed

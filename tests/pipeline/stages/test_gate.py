@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import GateFailed
-from pipeline.model import Canary, Gate, Job, Quality
+from pipeline.job import Canary, Gate, Job, Quality
 from pipeline.objects import Objects
 from pipeline.run import Report
 from pipeline.store.log import Log

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.model import Document, Listed, SourceSpec
+from pipeline.job import SourceSpec
+from pipeline.model import Document, Listed
 from pipeline.objects import Objects
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.held import HELD, REBUILT, HeldDocuments, source_of

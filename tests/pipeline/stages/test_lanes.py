@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.model import Amount, Endpoint, Job, Price, SourceSpec, Space
+from pipeline.job import Endpoint, Job, Price, SourceSpec
+from pipeline.model import Amount
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.lanes import hours_at_most, lane_of
 from tests.support import LOCAL, OPENAI

@@ -8,9 +8,11 @@ import pytest
 
 from pipeline.cache import VectorCache
 from pipeline.errors import InputError, OverBudget
-from pipeline.model import Budget, Endpoint, Job, Outcome, Secret, Space
+from pipeline.job import Budget, Endpoint, Job, Secret
+from pipeline.model import Outcome
 from pipeline.objects import Objects
 from pipeline.run import plan_only
+from pipeline.space import Space
 from pipeline.spool import Spool
 from pipeline.stages.plan import TEXTS
 from pipeline.staging import read_shards

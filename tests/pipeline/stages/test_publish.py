@@ -11,8 +11,9 @@ import pytest
 
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
+from pipeline.job import Budget
 from pipeline.ledger import Ledger
-from pipeline.model import Budget, ChunkCounts, DocumentCounts
+from pipeline.model import ChunkCounts, DocumentCounts
 from pipeline.objects import Objects
 from pipeline.ports import P, T
 from pipeline.run import ingest

@@ -9,9 +9,11 @@ from pipeline import ids
 from pipeline.cache import VectorCache
 from pipeline.engine import InlineEngine
 from pipeline.errors import TooManyFailures
-from pipeline.model import Budget, DocumentCounts, Endpoint, Job, Outcome, Plan, Secret, Space
+from pipeline.job import Budget, Endpoint, Job, Secret
+from pipeline.model import DocumentCounts, Outcome, Plan
 from pipeline.objects import Objects
 from pipeline.run import plan_only
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.semantic import SemanticSplitter, sentences_of
 from pipeline.spool import Spool

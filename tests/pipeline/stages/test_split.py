@@ -8,9 +8,11 @@ import pytest
 from pipeline import ids, schema
 from pipeline.embedding import limits
 from pipeline.errors import InputError, TooManyFailures
+from pipeline.job import Budget, Endpoint, Secret
 from pipeline.ledger import Ledger
-from pipeline.model import Budget, DocumentCounts, Endpoint, Secret, Space
+from pipeline.model import DocumentCounts
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.context import Context
 from pipeline.stages.split import CHUNKS, split

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.difference import difference
 from pipeline.store.history import rollback

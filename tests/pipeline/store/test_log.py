@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from pipeline.errors import InputError, StoreRefused
-from pipeline.model import Space
 from pipeline.objects import Objects
+from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log, published_tables
 from tests.support import LOCAL

@@ -10,9 +10,9 @@ import pytest
 from pipeline.cache import VectorCache
 from pipeline.errors import InputError, StoreRefused
 from pipeline.ids import digest
-from pipeline.model import Space
 from pipeline.objects import Objects
 from pipeline.ports import Vectors
+from pipeline.space import Space
 from pipeline.store import seed as seeding
 from pipeline.store.log import Log
 from pipeline.store.seed import Batch, Reading, of_version, seed

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.ids import digest
-from pipeline.model import Space
+from pipeline.space import Space
 from pipeline.store import vector_file
 from pipeline.store.seed import Reading
 from pipeline.store.vector_file import Columns, VectorFile

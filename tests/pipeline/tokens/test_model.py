@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from pipeline.model import Space
+from pipeline.space import Space
 from pipeline.tokens import ModelTokens, counter_for
 from tests.models import DIMENSIONS, TEXTS, onnx_folder
 

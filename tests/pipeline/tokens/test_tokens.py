@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
-from pipeline.model import Space
 from pipeline.ports import TokenCounter
+from pipeline.space import Space
 from pipeline.tokens import EstimatedTokens, LocalTokens, OpenAITokens, counter_for
 from tests.pipeline.tokens.support import TEXTS
 
