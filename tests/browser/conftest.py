@@ -58,7 +58,7 @@ class Watched:
         self.page.goto(f"{self.up.address}{path}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a worker that Playwright holds on to could run no other event loop
 def browser() -> "Iterator[Browser]":
     """Debian's chromium; the tests skip, and say so, where there is none."""
     found = shutil.which("chromium")
@@ -70,7 +70,7 @@ def browser() -> "Iterator[Browser]":
         yield playwright.chromium.launch(executable_path=found, headless=True, args=list(_FLAGS))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a worker that Playwright holds on to could run no other event loop
 def machine(
     browser: "Browser", tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Up, MeteredEndpoint]]:
