@@ -8,8 +8,8 @@ from functools import partial
 from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
 from pipeline.splitter_spec import SplitterSpec
-from pipeline.splitting.prose import SECTIONS, plain_lines
-from pipeline.splitting.sections import Section, chunk_sections, span_sections
+from pipeline.splitting.prose import SECTIONS, skip_space
+from pipeline.splitting.sections import Cutter, Section, cut_sections, ruler_for, span_sections
 from pipeline.splitting.structure import Heading, Structure, Whole, read_structure, title_of
 from pipeline.splitting.windows import Span
 
@@ -25,21 +25,26 @@ class MarkdownSplitter:
 
     def split(self, text: str) -> list[Chunk]:
         """Cut a text into chunks whose embedded text, headings in front included, keeps to the bound."""
-        return chunk_sections(text, markdown_sections(text, self.spec), self.spec, self.counter, SECTIONS)
+        cutter = self._cutter(text)
+        return cut_sections(cutter, markdown_sections(cutter.scan, self.spec), self.counter)
 
     def spans(self, text: str) -> list[Span]:
         """The chunks' spans alone, their tokens not counted; exact where characters are the bound."""
-        sections = markdown_sections(text, self.spec, titled=self.spec.prefix_headings)
-        return span_sections(text, sections, self.spec, self.counter, SECTIONS)
+        cutter = self._cutter(text)
+        return span_sections(
+            cutter, markdown_sections(cutter.scan, self.spec, titled=self.spec.prefix_headings)
+        )
+
+    def _cutter(self, text: str) -> Cutter:
+        return Cutter(text, self.spec, ruler_for(text, self.spec, self.counter), SECTIONS)
 
 
-def markdown_sections(text: str, spec: SplitterSpec, *, titled: bool = True) -> list[Section]:
-    """The sections of a Markdown text, each under its headings, the front matter apart.
+def markdown_sections(scan: str, spec: SplitterSpec, *, titled: bool = True) -> list[Section]:
+    """The sections of a Markdown text with plain line ends, each under its headings, the front matter apart.
 
     A heading followed by nothing but another heading joins that one's section, since a chunk of
     nothing but a heading says little. Not `titled`, sections have no paths and no prefixes.
     """
-    scan = plain_lines(text)
     return sections_of(scan, read_structure(scan), spec, partial(title_of, scan) if titled else None)
 
 
@@ -76,7 +81,7 @@ def _under_headings(
                 end = len(scan)
                 break
             end, behind, level, _ = headings[number]
-            if not (end == body or scan[body:end].isspace()):
+            if skip_space(scan, body, end) < end:
                 break
             body = behind
             chapter += level == 1

@@ -64,12 +64,9 @@ def cut_sections(cutter: "Cutter", sections: Iterable[Section], counter: TokenCo
     return list(_in_order(chunks) if cutter.spec.overlap else chunks)
 
 
-def span_sections(
-    text: str, sections: Iterable[Section], spec: SplitterSpec, counter: TokenCounter, style: Style = PROSE
-) -> list[Span]:
+def span_sections(cutter: "Cutter", sections: Iterable[Section]) -> list[Span]:
     """The spans of all sections' chunks, their tokens not counted; exact where characters are the bound."""
-    cutter = Cutter(text, spec, ruler_for(text, spec, counter), style)
-    if spec.join_sections:
+    if cutter.spec.join_sections:
         return [(draft[0], draft[1]) for draft in cutter.drafts(sections)]
     return [span for _, _, spans in cutter.spans(sections) for span in spans]
 
@@ -93,8 +90,8 @@ class Cutter:
         self._ruler = ruler
         # What prefixes and headers measure; those that would leave too little for the text are not here.
         self._costs: dict[str, int] = {"": 0}
-        self._scan = plain_lines(text) if scan is None else scan
-        self._windows = Windows(text, self._scan, ruler, style, self._costs)
+        self.scan = plain_lines(text) if scan is None else scan
+        self._windows = Windows(text, self.scan, ruler, style, self._costs)
 
     def drafts(self, sections: Iterable[Section]) -> Iterator[_Draft]:
         """The chunks to count."""
@@ -139,7 +136,7 @@ class Cutter:
     def spans(self, sections: Iterable[Section]) -> Iterator[tuple[Section, str, list[Span]]]:
         """Cut each section in windows; gives the prefix of its first chunk, too."""
         bound, overlap, costs = self.spec.bound, self.spec.overlap, self._costs
-        scan, fits, cut = self._scan, self._ruler.fits, self._windows.cut
+        scan, fits, cut = self.scan, self._ruler.fits, self._windows.cut
         exact = isinstance(self._ruler, Characters)
         sections = list(sections)
         self._measure(sections)
