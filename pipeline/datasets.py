@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -107,11 +108,23 @@ def clean(dataset: lance.LanceDataset, versions: Sequence[int]) -> int:
 def set_operations() -> "Iterator[duckdb.DuckDBPyConnection]":
     """A DuckDB for joins over datasets; raises OSError where one of them cannot be read.
 
+    What is registered and what is temporary is the caller's alone.
+    """
+    try:
+        with _read_errors(), _database(os.getpid()).cursor() as db:
+            yield db
+    except duckdb.FatalException:  # after which a database answers nothing more
+        _database.cache_clear()
+        raise
+
+
+@cache
+def _database(pid: int) -> "duckdb.DuckDBPyConnection":
+    """One a process, since to make one takes some 20 ms, and a small run has a dozen of such joins.
+
     What does not fit into memory goes to a folder of its own, not into the one we were started in.
     """
-    spill = f"{tempfile.gettempdir()}/vecmill-{os.getpid()}"
-    with _read_errors(), duckdb.connect(config={"temp_directory": spill}) as db:
-        yield db
+    return duckdb.connect(config={"temp_directory": f"{tempfile.gettempdir()}/vecmill-{pid}"})
 
 
 @contextmanager

@@ -7,11 +7,11 @@ have one, times the logarithm of p over its share among all texts, so that what 
 
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from pipeline.analysis.kmeans import Labels
+from pipeline.datasets import set_operations
 
 _TERM = r"[\p{Han}々]{2,}|[\p{Katakana}ー]{3,}|[a-z][a-z0-9_-]*[a-z0-9]"
 _JAPANESE = r"[\p{Han}\p{Katakana}]"
@@ -62,7 +62,7 @@ def terms(texts: pa.Array, labels: Labels, most: int = 5) -> dict[int, Terms]:
         "least_share": _LEAST_SHARE,
         "most": most,
     }
-    with duckdb.connect() as db:
+    with set_operations() as db:
         db.register("texts", pa.table({"text": texts, "label": pa.array(labels)}))
         rows = db.execute(_SQL, bounds).fetchall()
     found: dict[int, Terms] = {}
