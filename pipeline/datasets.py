@@ -4,9 +4,10 @@ import os
 import re
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import count
 from typing import Any
 
 import duckdb
@@ -108,14 +109,22 @@ def clean(dataset: lance.LanceDataset, versions: Sequence[int]) -> int:
 def set_operations() -> "Iterator[duckdb.DuckDBPyConnection]":
     """A DuckDB for joins over datasets; raises OSError where one of them cannot be read.
 
-    What is registered and what is temporary is the caller's alone.
+    Whatever is made in it is seen by nobody else, and gone with it.
     """
+    database, own = _database(os.getpid()), f"joins_{next(_numbers)}"
     try:
-        with _read_errors(), _database(os.getpid()).cursor() as db:
+        with _read_errors(), database.cursor() as db:
+            db.execute(f"attach ':memory:' as {own}; use {own}")
             yield db
     except duckdb.FatalException:  # after which a database answers nothing more
         _database.cache_clear()
         raise
+    finally:
+        with suppress(duckdb.Error), database.cursor() as db:
+            db.execute(f"detach {own}")
+
+
+_numbers = count()
 
 
 @cache

@@ -90,6 +90,7 @@ def test_requests_of_a_killed_worker_are_done_by_others(engine: Engine, store: s
     assert endpoint.ledger.max_in_flight <= 6
 
 
+@pytest.mark.slow
 def test_a_refusal_on_a_worker_arrives_as_our_own_error(engine: Engine, store: str) -> None:
     Objects(store, create=True)
     with MeteredEndpoint(key="another key") as endpoint:
@@ -98,6 +99,7 @@ def test_a_refusal_on_a_worker_arrives_as_our_own_error(engine: Engine, store: s
             list(engine.embed(job, _requests(3)))
 
 
+@pytest.mark.slow
 def test_a_poisonous_text_on_a_worker_is_rejected_alone(engine: Engine, store: str) -> None:
     Objects(store, create=True)
     requests = _requests(4)
@@ -109,6 +111,7 @@ def test_a_poisonous_text_on_a_worker_is_rejected_alone(engine: Engine, store: s
     assert sum(outcome.texts for outcome in outcomes) == 15
 
 
+@pytest.mark.slow
 def test_workers_with_a_model_of_their_own_make_the_same_table(engine: Engine, tmp_path: Path) -> None:
     folder, here, there = write_pages(tmp_path / "docs", _pages()), str(tmp_path / "a"), str(tmp_path / "b")
     space = identified(Space("onnx", str(onnx_folder(tmp_path / "small")), DIMENSIONS))

@@ -161,6 +161,7 @@ def test_a_plan_tells_the_price_and_leaves_the_store_alone(folder: Path, store: 
         assert planned.cost_usd == filling.cost_usd
 
 
+@pytest.mark.slow
 def test_a_backfill_over_its_budget_pays_nothing_however_small_its_parts(folder: Path, store: str) -> None:
     with MeteredEndpoint(key="sk-test") as endpoint:
         job = filling_job(store, **metered(endpoint.url))
@@ -351,6 +352,7 @@ def test_a_backfill_of_a_backfilled_table_finds_the_same_sources(
     assert rows(store).equals(_fresh(folder, tmp_path, space=space))
 
 
+@pytest.mark.slow
 def test_a_backfill_on_object_storage_is_as_one_in_a_folder(tmp_path: Path, remote: str) -> None:
     folder = write_pages(tmp_path / "docs", dict(list(_PAGES.items())[::6]))
     run(job_for(folder, remote))

@@ -195,6 +195,7 @@ def _words(folder: Path, store: str, url: str, *more: str, verb: str = "ingest")
 _ENV = {"OPENAI_API_KEY": KEY}
 
 
+@pytest.mark.slow
 def test_the_command_line_plans_and_ingests_by_batch(folder: Path, store: str, tmp_path: Path) -> None:
     with _served() as endpoint:
         planned = vecmill(*_words(folder, store, endpoint.url, verb="plan"), cwd=tmp_path, env=_ENV)

@@ -259,7 +259,9 @@ def test_a_server_that_does_not_answer_is_said_before_anything_is_done(folder: P
     assert not (tmp_path / "vecmill-data").exists()
 
 
-@pytest.mark.parametrize("started", ["by a person", "in the background of a script"])
+@pytest.mark.parametrize(
+    "started", ["by a person", pytest.param("in the background of a script", marks=pytest.mark.slow)]
+)
 def test_an_interrupted_run_says_so_ends_with_130_and_pays_for_nothing_twice(
     started: str, folder: Path, store: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +287,7 @@ def test_an_interrupted_run_says_so_ends_with_130_and_pays_for_nothing_twice(
         assert (endpoint.ledger.texts_billed, endpoint.ledger.billed_more_than_once()) == (3, {})
 
 
+@pytest.mark.slow
 def test_maintain_says_what_it_would_do_does_it_and_then_finds_nothing_to_do(
     tmp_path: Path, store: str
 ) -> None:

@@ -69,6 +69,7 @@ def _uri(store: str) -> str:
     return Objects(store).at(f"tables/docs/{generation}")
 
 
+@pytest.mark.slow
 def test_creators_that_race_lose_nothing_of_what_either_appends(places: Places, rivals: Rivals) -> None:
     stores = [places() for _ in range(3)]
     rivals.race(create_at_once, [stores, stores], ["a", "b"])

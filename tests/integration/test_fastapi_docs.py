@@ -37,6 +37,7 @@ def _edit(folder: Path) -> None:
     (folder / "ja" / "added.md").write_text("# 追加\n\n新しいページです。\n", "utf-8")
 
 
+@pytest.mark.slow
 def test_after_edits_only_texts_never_seen_are_sent_and_the_table_equals_a_fresh_ingest(
     folder: Path, tmp_path: Path
 ) -> None:

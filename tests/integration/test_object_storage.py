@@ -140,7 +140,8 @@ def _contents(*folders: Path) -> Iterator[bytes]:
         yield from (path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("engine", ["inline", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["inline", "ray"])
 def test_no_credential_is_in_anything_that_is_written_or_printed(
     s3: S3Server, remote: str, meddler: Meddler, folder: Path, tmp_path: Path, short: Path, engine: str
 ) -> None:
@@ -172,6 +173,7 @@ def test_no_credential_is_in_anything_that_is_written_or_printed(
             assert credential.encode() not in text
 
 
+@pytest.mark.slow
 def test_a_server_that_is_out_of_order_now_and_then_does_not_disturb_a_run(
     folder: Path, remote: str, meddler: Meddler
 ) -> None:
@@ -183,6 +185,7 @@ def test_a_server_that_is_out_of_order_now_and_then_does_not_disturb_a_run(
     assert len(rows(address)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "again"), [("/chunks/", 0), ("/spool/", 3), ("/cache/", 0), (".lance/data/", 0), ("/log/", 0)]
 )

@@ -28,6 +28,7 @@ def _ask(server: Mapping[str, str], path: str, body: dict[str, Any] | None = Non
     return answer.json()
 
 
+@pytest.mark.slow
 def test_a_command_with_a_server_named_runs_as_a_flow_with_a_task_a_stage(
     prefect_server: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_command_with_a_server_named_runs_as_a_flow_with_a_task_a_stage(
     assert "Version 1 of shown is live" in shown["report"]
 
 
+@pytest.mark.slow
 def test_a_failure_in_a_flow_keeps_its_message_and_exit_code(
     prefect_server: Mapping[str, str], tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import duckdb
 import lance
 import numpy as np
 import pyarrow as pa
@@ -134,3 +135,28 @@ def test_a_dataset_that_cannot_be_read_in_a_join_is_a_fault_of_the_storage(objec
 
     with pytest.raises(OSError, match="Not found"):
         joined()
+
+
+def test_joins_see_nothing_of_each_other_also_side_by_side_and_after_a_failure() -> None:
+    rows = pa.table({"number": [1]})
+    with set_operations() as one, set_operations() as other:
+        for db in (one, other):
+            db.from_arrow(rows).create("made")
+            db.execute("create temp table kept as select 2 as number")
+            db.register("shown", rows)
+        other.execute("insert into made values (3)")
+        assert one.execute("select sum(number) from made").fetchall() == [(1,)]
+
+    def failing() -> None:
+        with set_operations() as db:
+            db.from_arrow(rows).create("made")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
+    with set_operations() as db:
+        for name in ("made", "kept", "shown"):
+            with pytest.raises(duckdb.CatalogException):
+                db.execute(f"from {name}")
+        names = [name for (name,) in db.execute("select database_name from duckdb_databases()").fetchall()]
+        assert len([name for name in names if name.startswith("joins")]) == 1

@@ -59,6 +59,7 @@ def _recall(store: str, ask: Ask) -> float:
     return float(np.mean(found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ivf_rq", "ivf_sq", "ivf_flat", "hnsw_sq"])
 def test_the_recall_that_is_told_is_the_recall_there_is(folder: Path, store: str, kind: str) -> None:
     before = rows(store)
@@ -110,6 +111,7 @@ def test_conditions_hold_in_the_funnel_and_in_the_index(folder: Path, store: str
         assert {hit["doc_id"] for hit in hits} == {"3.md", "4.md"}
 
 
+@pytest.mark.slow
 def test_maintenance_brings_index_and_sketches_up_to_the_rows(folder: Path, store: str) -> None:
     objects = Objects(store)
     index_table(objects, "docs", Wish("ivf_rq"), sketches=True)

@@ -54,7 +54,7 @@ def _naive(store: str, before: int, after: int) -> dict[str, Any]:
 
 
 @given(histories=st.lists(_PAGES, min_size=2, max_size=4))
-@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow])
 def test_any_two_versions_differ_as_their_rows_do(
     tmp_path_factory: pytest.TempPathFactory, histories: list[dict[str, str]]
 ) -> None:
