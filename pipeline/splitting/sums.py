@@ -86,22 +86,32 @@ class Offsets:
         self._seam = counter.seam
         self._counts: dict[str, int] = {}  # of what was beside seams
         self._ends = _ends(text, counter)
+        self._at, self._number = 0, 0  # where it was last asked for the tokens before, and how many
 
     def before(self, at: int) -> int:
         """Those that end there at the latest."""
-        return bisect_right(self._ends, at)
+        passed = at - self._at
+        if passed == 0:
+            return self._number
+        ends = self._ends
+        low, high = (self._number, len(ends)) if passed > 0 else (0, self._number)
+        if 0 < passed < _NEAR:  # as it is where one chunk follows another
+            near = low + _NEAR
+            high = near if near < high and ends[near] > at else high
+        self._at, self._number = at, bisect_right(ends, at, low, high)
+        return self._number
 
     def place(self, at: int, tokens: int) -> int:
         """Where the last of them ends."""
         ends = self._ends
-        tokens += bisect_right(ends, at)
+        tokens += self.before(at)
         if tokens > len(ends):
             return len(self._text) + 1
         return ends[tokens - 1] if tokens > 0 else 0
 
     def between(self, start: int, end: int) -> int:
         """What is between the first and the last seam, and what is counted before and behind them."""
-        text, ends, is_seam = self._text, self._ends, self._seam.match
+        text, is_seam = self._text, self._seam.match
         first, last = start, end
         if start and not is_seam(text, start):
             found = self._seam.search(text, start + 1, min(end, start + _NEAR))
@@ -113,8 +123,8 @@ class Offsets:
                 last -= 1
             if last <= low:
                 return self._count(text[start:end])
-        before = bisect_right(ends, first)
-        tokens = bisect_right(ends, last, before) - before
+        tokens = -self.before(first)
+        tokens += self.before(last)
         if start < first:
             tokens += self._count(text[start:first])
         return tokens + self._count(text[last:end]) if last < end else tokens
