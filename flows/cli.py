@@ -3,6 +3,7 @@
 import signal
 import sys
 import traceback
+from importlib.metadata import version
 from typing import Annotated, Any, cast
 
 import typer
@@ -49,6 +50,22 @@ rerun_command.register(app)
 up_command.register(app)
 analyze.register(app)
 tune_command.register(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"vecmill {version('vecmill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _any_command(
+    _told: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    return
+
 
 _Source = Annotated[str, typer.Argument(help="A pipeline of vecmill.toml, or a folder, a file or a glob.")]
 

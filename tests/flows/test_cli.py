@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 import typer
@@ -116,6 +117,11 @@ def test_help_names_every_command(words: list[str], capsys: Captured) -> None:
         if f" {c.name or getattr(c.callback, '__name__', '')} " not in ran.out
     ]
     assert missing == []
+
+
+def test_it_says_which_version_it_is(capsys: Captured) -> None:
+    ran = vecmill_here(capsys, "--version")
+    assert (ran.code, ran.out, ran.err) == (0, f"vecmill {version('vecmill')}\n", "")
 
 
 def test_help_of_a_command_shows_its_options(capsys: Captured) -> None:
