@@ -5,6 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from pipeline.errors import InputError
 from pipeline.sources.tabular import BadRow, columns_of, read_rows
 
@@ -48,6 +51,15 @@ class Examples:
         if kind == "scores":
             return cls(kind, left, right, scores=[_number(path, value) for value in more[0]])
         return cls(kind, left, right)
+
+    def cosines(self) -> npt.NDArray[np.float64]:
+        """The scores, scaled to 0 to 1. Raises InputError where all are the same."""
+        scores = np.asarray(self.scores, np.float64)
+        low, high = float(scores.min()), float(scores.max())
+        if low == high:
+            raise InputError(f"all scores are {low:g}; nothing can be learned from them")
+        scaled: npt.NDArray[np.float64] = (scores - low) / (high - low)
+        return scaled
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -46,12 +46,8 @@ class Embedded:
     ) -> "Embedded":
         """Embed examples: anchors as queries, the rest as documents; scored texts are documents both."""
         if examples.kind == "scores":
-            scores = np.asarray(examples.scores)
-            low, high = float(scores.min()), float(scores.max())
-            if low == high:
-                raise InputError(f"all scores are {low:g}; nothing can be learned from them")
-            scaled = (scores - low) / (high - low)
-            return cls(documents(examples.left), documents(examples.right), scores=scaled)
+            scores = examples.cosines()
+            return cls(documents(examples.left), documents(examples.right), scores=scores)
         other = documents(examples.other) if examples.other else None
         return cls(queries(examples.left), documents(examples.right), other)
 
@@ -88,10 +84,9 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
-    """An adapter, and what it is good for on examples that it has not seen."""
+class Measured:
+    """What was learned, and what it is good for on examples that it was not learned from."""
 
-    adapter: Adapter
     kind: str
     learned: int  # examples
     held_out: int  # examples that measured it
@@ -99,28 +94,49 @@ class Tuned:
     before: Mapping[str, float]  # of the space itself
     after: Mapping[str, float]
 
-    def record(self) -> dict[str, Any]:
-        """What was learned as JSON, without the matrix."""
-        values = {
-            name: getattr(self, name) for name in ("kind", "learned", "held_out", "rounds", "before", "after")
-        }
-        return {"adapter": self.adapter.name, **values}
+    @property
+    def better(self) -> bool:
+        """Whether what was learned is better, by the measure that matters most."""
+        name = "spearman" if self.kind == "scores" else "mrr"
+        return self.after[name] > self.before[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """An adapter, and what it is good for."""
+
+    adapter: Adapter
+    measured: Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Examples by their places: those that are learned from, that end the learning, that measure."""
+
+    learned: Indices
+    watched: Indices
+    measured: Indices
+
+
+def divided(count: int, seed: int) -> Parts:
+    """Examples dealt out at random."""
+    order = np.random.default_rng(seed).permutation(count)
+    held = max(4, round(count * _HELD_OUT))
+    return Parts(order[held:], order[held // 2 : held], order[: held // 2])
 
 
 def tune(kind: str, vectors: Embedded, course: Course | None = None) -> Tuned:
     """Learn an adapter from most of the examples, end where it stops getting better, and measure it."""
     course = course or Course()
     random = np.random.default_rng(course.seed)
-    order = random.permutation(len(vectors.left))
-    held = max(4, round(len(order) * _HELD_OUT))
-    measured, watched, learned = order[: held // 2], order[held // 2 : held], order[held:]
-    test, watch = vectors.part(measured), vectors.part(watched)
+    parts = divided(len(vectors.left), course.seed)
+    test, watch = vectors.part(parts.measured), vectors.part(parts.watched)
     best = matrix = np.eye(vectors.left.shape[1])
     lead, since, done = _loss(kind, matrix, watch)[0], 0, 0
     step = _Adam(course.rate)
     while done < course.rounds and since < course.patience:
         done += 1
-        for places in _batches(random.permutation(learned), course.batch):
+        for places in batches(random.permutation(parts.learned), course.batch):
             _, slope = _loss(kind, matrix, vectors.part(places))
             matrix = matrix - step(slope + course.hold * (matrix - np.eye(len(matrix))))
         loss = _loss(kind, matrix, watch)[0]
@@ -129,13 +145,7 @@ def tune(kind: str, vectors: Embedded, course: Course | None = None) -> Tuned:
             lead, best = loss, matrix
     adapter = Adapter(best.astype(np.float32))
     before, after = measure(kind, test), measure(kind, _turned(test, adapter))
-    return Tuned(adapter, kind, len(learned), len(measured), done, before, after)
-
-
-def better(tuned: Tuned) -> bool:
-    """Whether an adapter is better on what it has not seen, by the measure that matters most."""
-    name = "spearman" if tuned.kind == "scores" else "mrr"
-    return tuned.after[name] > tuned.before[name]
+    return Tuned(adapter, Measured(kind, len(parts.learned), len(parts.measured), done, before, after))
 
 
 def measure(kind: str, vectors: Embedded) -> dict[str, float]:
@@ -222,7 +232,8 @@ def _wanted(vectors: Embedded) -> Floats:
     return vectors.scores
 
 
-def _batches(order: Indices, size: int) -> Iterator[Indices]:
+def batches(order: Indices, size: int) -> Iterator[Indices]:
+    """So many at a time, in an order."""
     for at in range(0, len(order), size):
         if len(order) - at >= 2:  # one alone has nothing to be told from
             yield order[at : at + size]

@@ -50,6 +50,30 @@ def onnx_folder(
     return folder
 
 
+def torch_folder(folder: Path) -> Path:
+    """A model of random weights, saved by sentence-transformers."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel
+
+    made = folder.with_name(f"{folder.name}-made")
+    made.mkdir(parents=True)
+    vocabulary = write_tokenizer(made)
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=DIMENSIONS, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64, pad_token_id=0,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(made)
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    write_json(made, "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **special})
+    transformer = Transformer(str(made), max_seq_length=64)
+    model = SentenceTransformer(modules=[transformer, Pooling(DIMENSIONS, "mean")], device="cpu")
+    model.save_pretrained(str(folder))
+    return folder
+
+
 def write_json(folder: Path, name: str, values: Any) -> None:
     """Write one of a folder's configuration files."""
     (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -34,26 +34,27 @@ class TorchProvider(ResidentProvider):
 @lru_cache(maxsize=1)
 def load(model: ModelFolder, _weights: str, _pooling: str, threads: int) -> Resident:
     """Load a model, once a process; raises InputError where it cannot be used."""
-    device = _device()
-    library = _loaded(model, device)
+    kind = device()
+    library = loaded(model, kind)
     rows = [encoding.ids for encoding in model.tokenizer.encode_batch_fast(list(_PROBES))]
     if library.tokenizer(list(_PROBES), truncation=False)["input_ids"] != rows:
         raise InputError(
             f"{model.name}: tokenizer.json and the other files in {model.path} make two different "
             "tokenizers; save the model anew with sentence-transformers"
         )
-    if device == "cpu":
-        return Resident(_Modules(library), device, CPU_TOKENS, threads, _one_thread)
+    if kind == "cpu":
+        return Resident(_Modules(library), kind, CPU_TOKENS, threads, _one_thread)
     probes = padded(rows, model.padding)
-    return Resident(halved(_Modules(library), *probes), device, GPU_TOKENS, 1)
+    return Resident(halved(_Modules(library), *probes), kind, GPU_TOKENS, 1)
 
 
-def _loaded(model: ModelFolder, device: str) -> Any:
+def loaded(model: ModelFolder, kind: str) -> Any:
+    """A model as the library has it, in float32, on a kind of device; raises InputError where it cannot."""
     disable_progress_bar()  # it draws on stderr, where ours is
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            library = SentenceTransformer(str(model.path), device=device, local_files_only=True)
+            library = SentenceTransformer(str(model.path), device=kind, local_files_only=True)
     except Exception as error:  # whatever the library raises for a folder that it cannot read
         raise InputError(f"{model.name}: {model.path} cannot be loaded: {error}") from error
     return library.eval().float()
@@ -84,7 +85,8 @@ def halved(modules: _Modules, tokens: Tokens, mask: Tokens) -> _Modules:
     return half if np.all(cosines >= 1 - HALF_TOLERANCE) else modules
 
 
-def _device() -> str:
+def device() -> str:
+    """The kind of device that models run on here."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -11,6 +11,7 @@ from pipeline.objects import Objects
 from pipeline.space import Space
 from tests.endpoint import MeteredEndpoint
 from tests.flows.inside import vecmill_here
+from tests.models import DIMENSIONS, torch_folder
 from tests.support import rows, write_pages
 
 Captured = pytest.CaptureFixture[str]
@@ -94,3 +95,53 @@ def test_people_are_told_what_to_do_next(
     ran = vecmill_here(capsys, "tune", "docs", str(examples), "--anyway", "--store", store)
     assert "measured on 4 others" in ran.out
     assert "vecmill backfill docs --embedding local/wordllama@64+" in ran.out
+
+
+@pytest.mark.filterwarnings("ignore")  # torch and transformers warn of their own doings
+def test_a_model_itself_is_tuned_into_a_folder_that_is_a_space(
+    tmp_path: Path, store: str, examples: Path, capsys: Captured
+) -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra sentence-transformers")
+    torch.set_num_threads(1)
+    folder = str(write_pages(tmp_path / "docs", _PAGES))
+    base = f"sentence-transformers/{torch_folder(tmp_path / 'small')}@{DIMENSIONS}"
+    made = vecmill_here(capsys, "ingest", folder, "--table", "docs", "--embedding", base, "--store", store)
+    assert made.code == 0, made.err
+    into = str(tmp_path / "mine")
+    words = ("tune", "docs", str(examples), "--into", into, "--rate", "5e-3", "--anyway", "--store", store)
+    tuned = vecmill_here(capsys, *words, "--json")
+    assert tuned.code == 0, tuned.err
+    assert (tuned.json["loss"], tuned.json["space"]) == (
+        "ranking",
+        f"sentence-transformers/{into}@{DIMENSIONS}",
+    )
+    assert tuned.json["losses"]["learned"][-1] < tuned.json["losses"]["learned"][0]
+    assert "round 1: loss" in tuned.err
+    again = vecmill_here(capsys, *words)
+    assert (again.code, "is there already" in again.err) == (3, True)
+    onto = ("ingest", folder, "--table", "tuned", "--embedding", tuned.json["space"], "--store", store)
+    assert vecmill_here(capsys, *onto, "--json").json["embedding"]["texts"] == 30
+    plain, moved = (
+        np.stack(rows(store, one).sort_by("doc_id")["vector"].to_numpy()) for one in ("docs", "tuned")
+    )
+    assert not np.allclose(plain, moved, atol=1e-2)
+
+
+def test_a_model_that_cannot_be_tuned_is_said_before_it_is_tried(
+    tmp_path: Path, store: str, examples: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(write_pages(tmp_path / "docs", _PAGES))
+    vecmill_here(
+        capsys, "ingest", folder, "--table", "docs", "--embedding", "local/wordllama@64", "--store", store
+    )
+    words = ("tune", "docs", str(examples), "--store", store)
+    refused = vecmill_here(capsys, *words, "--into", str(tmp_path / "mine"))
+    assert (refused.code, "no model of sentence-transformers" in refused.err) == (3, True)
+    refused = vecmill_here(capsys, *words, "--loss", "triplet")
+    assert (refused.code, "say --into FOLDER" in refused.err) == (2, True)
+    monkeypatch.setattr("pipeline.local_models.identity.importlib.util.find_spec", lambda name: None)
+    model = ("--model", f"sentence-transformers/{tmp_path}@16")
+    refused = vecmill_here(capsys, *words, "--into", str(tmp_path / "mine"), *model)
+    assert refused.code == 3
+    assert "uv sync --extra sentence-transformers" in refused.err
+    assert not (tmp_path / "mine").exists()

@@ -9,7 +9,7 @@ from pipeline.analysis.kmeans import unit
 from pipeline.errors import InputError
 from pipeline.examples import Examples
 from pipeline.ports import Vectors
-from pipeline.tuning import Course, Embedded, _loss, better, measure, tune
+from pipeline.tuning import Course, Embedded, _loss, measure, tune
 
 _RANDOM = np.random.default_rng(0)
 _DIMENSIONS = 16
@@ -32,17 +32,17 @@ def _wrong(vectors: Embedded) -> Vectors:
 
 def test_pairs_teach_what_to_look_at() -> None:
     tuned = tune("pairs", _pairs())
-    assert better(tuned)
-    assert tuned.after["recall@1"] > 1.5 * tuned.before["recall@1"]
+    assert tuned.measured.better
+    assert tuned.measured.after["recall@1"] > 1.5 * tuned.measured.before["recall@1"]
     kept = np.linalg.norm(tuned.adapter.matrix[:, : _DIMENSIONS // 2])
     assert kept > 1.2 * np.linalg.norm(tuned.adapter.matrix[:, _DIMENSIONS // 2 :])
-    assert (tuned.learned, tuned.held_out) == (225, 37)
+    assert (tuned.measured.learned, tuned.measured.held_out) == (225, 37)
 
 
 def test_triplets_teach_what_not_to_look_at() -> None:
     pairs = _pairs()
     tuned = tune("triplets", Embedded(pairs.left, pairs.right, _wrong(pairs)))
-    assert tuned.after["accuracy"] > tuned.before["accuracy"] + 0.2
+    assert tuned.measured.after["accuracy"] > tuned.measured.before["accuracy"] + 0.2
 
 
 def test_scores_are_learned_by_regression_of_the_cosine() -> None:
@@ -52,14 +52,14 @@ def test_scores_are_learned_by_regression_of_the_cosine() -> None:
     mixed = np.where(np.arange(300) % 2 == 0, np.arange(300), (np.arange(300) * 7) % 300)
     true = np.einsum("ij,ij->i", unit(pairs.left[:, :half]), unit(pairs.right[mixed, :half]))
     tuned = tune("scores", Embedded(pairs.left, pairs.right[mixed], scores=true.astype(np.float64)))
-    assert tuned.after["spearman"] > tuned.before["spearman"] + 0.05
+    assert tuned.measured.after["spearman"] > tuned.measured.before["spearman"] + 0.05
 
 
 def test_where_nothing_can_be_learned_nothing_gets_worse() -> None:
     left, right = (unit(_RANDOM.standard_normal((200, _DIMENSIONS)).astype(np.float32)) for _ in range(2))
     tuned = tune("pairs", Embedded(left, right))
-    assert tuned.after["mrr"] == pytest.approx(tuned.before["mrr"], abs=0.08)
-    assert tuned.rounds < Course().rounds
+    assert tuned.measured.after["mrr"] == pytest.approx(tuned.measured.before["mrr"], abs=0.08)
+    assert tuned.measured.rounds < Course().rounds
 
 
 @pytest.mark.parametrize("kind", ["pairs", "triplets", "scores"])

@@ -14,7 +14,7 @@ from pipeline.job import Endpoint
 from pipeline.local_models import identified
 from pipeline.space import Space
 from pipeline.tokens import counter_for
-from tests.models import DIMENSIONS, TEXTS, write_json, write_tokenizer
+from tests.models import DIMENSIONS, TEXTS, torch_folder
 
 torch = pytest.importorskip("torch", reason="needs the extra sentence-transformers")
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch and transformers warn of their own doings
@@ -22,26 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # torch and transformers warn
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model of random weights, saved by the library."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel
-
-    made = tmp_path_factory.mktemp("made")
-    vocabulary = write_tokenizer(made)
-    torch.manual_seed(1)
-    config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=DIMENSIONS, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=64, pad_token_id=0,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(made)
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    write_json(made, "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **special})
-    transformer = Transformer(str(made), max_seq_length=64)
-    model = SentenceTransformer(modules=[transformer, Pooling(DIMENSIONS, "mean")], device="cpu")
-    target = tmp_path_factory.mktemp("saved") / "small"
-    model.save_pretrained(str(target))
-    return target
+    return torch_folder(tmp_path_factory.mktemp("saved") / "small")
 
 
 def _space(folder: Path) -> Space:
