@@ -21,7 +21,7 @@ from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.maintain import maintain
 from flows.rerun import rerun
-from infra.config import Config, PipelineConfig, ScheduleConfig
+from infra.config import Config, EvaluationConfig, PipelineConfig, ScheduleConfig
 from infra.form import Form
 from pipeline import ids
 from pipeline.errors import InputError
@@ -96,15 +96,21 @@ class Changes:
 
 
 def deployments(config: Config) -> list[Deployment]:
-    """All that a configuration names: a deployment for each pipeline, and one of each other flow."""
+    """All that a configuration names: one for each pipeline and evaluation, and one of each other flow.
+
+    Raises InputError where an evaluation has the name that the store's own deployment has.
+    """
     store = config.store.model_copy(update={"uri": resolved(config.store.uri)})
     given = {"store": _values(store)}
     tags = [TAG, tag_of_store(store.uri)]
     name = store.uri.partition("?")[0].rstrip("/").rpartition("/")[2]
+    if name in config.evaluations:
+        raise InputError(f"an evaluation is called {name!r}, as the store is; call it otherwise")
     schedule = config.retention.schedule
     retention = config.retention.model_copy(update={"schedule": None})
     return [
         *(_ingest(name, pipeline, config, given) for name, pipeline in config.pipelines.items()),
+        *(_evaluate(name, form, given) for name, form in config.evaluations.items()),
         Deployment(rerun, name, given, tags),
         Deployment(backfill, name, given, tags),
         Deployment(evaluate, name, given, tags),
@@ -123,6 +129,16 @@ def _ingest(name: str, pipeline: PipelineConfig, config: Config, given: Mapping[
         [TAG, *tags_of(pipeline.table, given["store"]["uri"])],
         pipeline.schedule,
         pipeline.overlap,
+    )
+
+
+def _evaluate(name: str, evaluation: EvaluationConfig, given: Mapping[str, Any]) -> Deployment:
+    files = {file: getattr(evaluation, file) for file in ("queries", "qrels", "pairs")}
+    found = {file: str(Path(at).absolute()) for file, at in files.items() if at}
+    form = evaluation.model_copy(update={**found, "schedule": None})
+    tags = [TAG, *tags_of(evaluation.table.partition("@")[0], given["store"]["uri"])]
+    return Deployment(
+        evaluate, name, {"evaluation": _values(form), **given}, tags, evaluation.schedule, "skip"
     )
 
 

@@ -43,7 +43,8 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure how well a table answers questions whose answers are known."""
-    from infra.evaluating import EvaluateConfig, evaluated
+    from infra.evaluate_form import EvaluateConfig
+    from infra.evaluating import evaluated
     from infra.settings import explain
 
     try:

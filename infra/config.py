@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from infra.embedding_form import EmbeddingConfig
+from infra.evaluate_form import EvaluateConfig
 from infra.form import Form, seconds
 from infra.splitter_form import SplitterConfig
 from pipeline.errors import InputError
@@ -264,6 +265,12 @@ class PipelineConfig(Form):
         return self
 
 
+class EvaluationConfig(EvaluateConfig):
+    """What a table is asked again and again."""
+
+    schedule: ScheduleConfig | None = None
+
+
 class Config(Form):
     """All of vecmill.toml."""
 
@@ -271,3 +278,4 @@ class Config(Form):
     prices: Prices = Field(default_factory=dict)
     retention: RetentionConfig = RetentionConfig()
     pipelines: dict[str, PipelineConfig] = Field(default_factory=dict)
+    evaluations: dict[str, EvaluationConfig] = Field(default_factory=dict)

@@ -134,7 +134,30 @@ def scores(name: str, found: Mapping[str, Any]) -> str:
             parts.append(
                 "\n".join(lines + [f"| {' | '.join(_score(one[of]) for of in names)} |" for one in kind])
             )
+    if found.get("drift"):
+        parts.append(_drift(found["drift"]))
     return "\n\n".join(parts)
+
+
+def _drift(found: Mapping[str, Any]) -> str:
+    """What differs from an earlier version, and whether that is an alarm."""
+    sides = f"{found['before']} and {found['after']}"
+    if not found["published_since"]:
+        return f"## Drift\n\nNothing was published since {found['before']}."
+    lines = [
+        f"## Drift, {sides}",
+        "",
+        "| | documents | difference | p | centroid moved by |",
+        "|---|---|---|---|---|",
+    ]
+    for name, one in (("all", found["whole"]), ("what is new", found["new"])):
+        if one:
+            told = (one["effect"], one["p"], one["centroid_shift"])
+            cells = ["too few" if value is None else f"{value:.4f}" for value in told]
+            documents = f"{one['documents_before']:,} and {one['documents_after']:,}"
+            lines.append(f"| {name} | {documents} | {' | '.join(cells)} |")
+    alarms = [f"**Alarm:** {_cell(reason)}" for reason in found["reasons"]] or ["No alarm."]
+    return "\n\n".join(["\n".join(lines), *alarms])
 
 
 def table(title: str, rows: Sequence[tuple[str, Any]]) -> str:

@@ -9,6 +9,7 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
 from flows.deployments import Deployment, Pool, deployments
 from infra.config import Config
+from pipeline.errors import InputError
 
 POOL = Pool("here", {"env": {"DO_NOT_TRACK": "1"}})
 
@@ -51,6 +52,31 @@ def test_schedules_keep_their_time_zone_and_intervals_their_anchor() -> None:
     assert isinstance(interval.schedule, IntervalSchedule)
     assert interval.schedule.interval == timedelta(hours=1, minutes=30)
     assert made["ingest/none"].payload(POOL)["schedules"] == []
+
+
+def test_an_evaluation_has_a_deployment_with_its_schedule_and_finds_its_files() -> None:
+    form = {
+        "table": "docs",
+        "queries": "q.jsonl",
+        "qrels": "r.jsonl",
+        "drift": {"days": 3},
+        "schedule": {"cron": "0 6 * * *"},
+    }
+    made = _named(Config.model_validate({"store": {"uri": "kept"}, "evaluations": {"nightly": form}}))
+    payload = made["evaluate/nightly"].payload(POOL)
+    [schedule] = payload["schedules"]
+    assert schedule.schedule == CronSchedule(cron="0 6 * * *", timezone="UTC")
+    told = payload["parameters"]["evaluation"]
+    assert (told["queries"], told["drift"]["days"]) == (str(Path("q.jsonl").absolute()), 3.0)
+    assert "schedule" not in told
+    assert {"vecmill", "table:docs"} < set(payload["tags"])
+    assert "evaluate/kept" in made
+
+
+def test_an_evaluation_cannot_have_the_name_of_the_stores_own() -> None:
+    config = {"store": {"uri": "kept"}, "evaluations": {"kept": {"table": "docs", "drift": {}}}}
+    with pytest.raises(InputError, match="called 'kept', as the store is"):
+        deployments(Config.model_validate(config))
 
 
 @pytest.mark.parametrize(("overlap", "strategy"), [("wait", "ENQUEUE"), ("skip", "CANCEL_NEW")])

@@ -128,6 +128,48 @@ def _automations(server: Mapping[str, str]) -> list[Any]:
     return [one for one in _ask(server, "/automations/filter") if one["name"] == "vecmill: call a webhook"]
 
 
+_DRIFTING = """
+from flows.evaluate import evaluate
+from infra.config import StoreConfig
+from infra.evaluate_form import DriftConfig, EvaluateConfig
+
+form = EvaluateConfig(table="drifting", drift=DriftConfig())
+print(evaluate(form, StoreConfig(uri="store"), return_state=True).type.value)
+"""
+
+
+@pytest.mark.slow
+def test_a_drift_fails_the_evaluation_shows_it_and_tells_automations(
+    prefect_server: Mapping[str, str], tmp_path: Path
+) -> None:
+    words = ("ingest", "docs", "--table", "drifting", "--store", "store", "--json")
+    for pages in (
+        {f"{n}.md": f"The river floods meadow {n} after rain." for n in range(20)},
+        {f"ja-{n}.md": f"第{n}夜の夜空に流星群が見えます。" for n in range(15)},
+    ):
+        write_pages(tmp_path / "docs", pages)
+        assert vecmill(*words, cwd=tmp_path).code == 0
+    env = {**os.environ, "PYTHONPATH": str(Path.cwd()), **prefect_server}
+    ran = subprocess.run(
+        [sys.executable, "-c", _DRIFTING], cwd=tmp_path, env=env, check=True, capture_output=True, text=True
+    )
+    assert ran.stdout.strip().endswith("FAILED")
+    found = _ask(prefect_server, "/artifacts/filter", {"artifacts": {"key": {"any_": ["report"]}}})
+    [shown] = [one["data"] for one in found if "How well drifting answers" in one["data"]]
+    assert "**Alarm:** what is new in version 2 differs by" in shown
+
+    def told() -> list[Any]:
+        names = {"event": {"name": ["vecmill.drift", "vecmill.failed"]}}
+        events = _ask(prefect_server, "/events/filter", {"filter": names})["events"]
+        return [one for one in events if one["payload"]["table"] == "drifting"]
+
+    until(lambda: len(told()) == 2, 60, "both events are there")
+    payload = {one["event"]: one["payload"] for one in told()}
+    assert payload["vecmill.drift"]["before"] == "version 1"
+    assert payload["vecmill.failed"]["kind"] == "evaluate"
+    assert payload["vecmill.drift"]["run_id"] == payload["vecmill.failed"]["run_id"]
+
+
 _SKIPPING = """
 import sys
 from flows.ingest import ingest

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tasks.markdown import Failure, failed, report, table
+from tasks.markdown import Failure, failed, report, scores, table
 from tasks.throughput import Throughput
 
 REPORT: dict[str, Any] = {
@@ -55,3 +55,23 @@ def test_a_failure_says_what_where_why_what_is_kept_and_what_to_do() -> None:
 
 def test_a_table_holds_what_would_break_it() -> None:
     assert "| a\\|b | one two |" in table("t", [("a|b", "one\ntwo")])
+
+
+def test_drift_is_shown_with_its_alarm_and_where_nothing_was_published_that_is_said() -> None:
+    one = {
+        "documents_before": 40,
+        "documents_after": 1200,
+        "effect": 0.262,
+        "p": 0.0005,
+        "centroid_shift": 0.1,
+    }
+    few = {**one, "effect": None, "p": None}
+    drift = {"before": "version 1", "after": "version 2", "published_since": True, "whole": one, "new": few}
+    text = scores("docs", {"modes": {}, "drift": {**drift, "reasons": ["it differs | much"]}})
+    assert "## Drift, version 1 and version 2" in text
+    assert "| all | 40 and 1,200 | 0.2620 | 0.0005 | 0.1000 |" in text
+    assert "| what is new | 40 and 1,200 | too few | too few | 0.1000 |" in text
+    assert "**Alarm:** it differs \\| much" in text
+    assert "No alarm." in scores("docs", {"modes": {}, "drift": {**drift, "reasons": []}})
+    still = {"modes": {}, "drift": {"before": "version 1", "after": "version 1", "published_since": False}}
+    assert "Nothing was published since version 1." in scores("docs", still)
