@@ -1,5 +1,6 @@
 """vecmill analyze: what a table's vectors hold."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,21 @@ DRIFTED = 5
 """The exit code of an alarm: as of a gate that is not met."""
 
 WHERE = Annotated[str | None, typer.Option(help="SQL over the columns: only these chunks.")]
+
+
+def _can_be_drawn(png: Path | None) -> Path | None:
+    """Say that the extra is missing before an analysis that may take minutes, and not after it."""
+    if png is not None:
+        from pipeline.analysis.picture import lettering
+
+        lettering()
+    return png
+
+
+PNG = Annotated[
+    Path | None,
+    typer.Option("--png", callback=_can_be_drawn, help="Draw a picture, too; an extra does it."),
+]
 _K = Annotated[int | None, typer.Option("--k", help="How many groups; found out if left out.")]
 
 
@@ -34,11 +50,16 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="analyze")
 
 
-def clusters(table: TABLE, common: Common, k: _K = None, where: WHERE = None, at: AT = None) -> None:
+def clusters(
+    table: TABLE, common: Common, k: _K = None, where: WHERE = None, png: PNG = None, at: AT = None
+) -> None:
     """Group the chunks, and say what each group is about, in both languages."""
+    from pipeline.analysis import charts
     from pipeline.analysis.clusters import clusters as find
 
-    _show(find(population(common, table, at, where), k), common, render_analyze.clusters)
+    found = find(population(common, table, at, where), k)
+    drawn(charts.clusters, found, png)
+    _show(found, common, render_analyze.clusters)
 
 
 def duplicates(
@@ -48,14 +69,18 @@ def duplicates(
     recall: Annotated[float, typer.Option(help="Share of a text's near-duplicates to find.")] = 0.98,
     most: Annotated[int, typer.Option(help="How many groups to describe.")] = 20,
     where: WHERE = None,
+    png: PNG = None,
     at: AT = None,
 ) -> None:
     """Chunks that say nearly the same, in groups."""
+    from pipeline.analysis import charts
     from pipeline.analysis.duplicates import Wanted
     from pipeline.analysis.duplicates import duplicates as find
 
     wanted = Wanted(threshold, recall, groups=most)
-    _show(find(population(common, table, at, where), wanted), common, render_analyze.duplicates)
+    found = find(population(common, table, at, where), wanted)
+    drawn(charts.duplicates, found, png)
+    _show(found, common, render_analyze.duplicates)
 
 
 def outliers(
@@ -71,15 +96,18 @@ def outliers(
     quantile: Annotated[float, typer.Option(help="Of the reference, keeps within the bound.")] = 0.99,
     most: Annotated[int, typer.Option(help="How many to show.")] = 20,
     where: WHERE = None,
+    png: PNG = None,
     at: AT = None,
 ) -> None:
     """Chunks that are furthest from the centre of a reference."""
+    from pipeline.analysis import charts
     from pipeline.analysis.outliers import outliers as find
 
     other = None
     if reference is not None or reference_where is not None:
         other = population(common, table, at if reference is None else reference, reference_where)
     found = find(population(common, table, at, where), other, k=k, quantile=quantile, most=most)
+    drawn(charts.outliers, found, png)
     _show(found, common, render_analyze.outliers)
 
 
@@ -93,14 +121,17 @@ def drift(
     p: Annotated[float, typer.Option("--p", help="An alarm is at most so likely by chance.")] = 0.001,
     effect: Annotated[float, typer.Option(help="And differs at least so much, of 1.")] = 0.01,
     k: _K = None,
+    png: PNG = None,
 ) -> None:
     """Whether what is embedded now is of the same kind as before; code 5 where it is not."""
+    from pipeline.analysis import charts
     from pipeline.analysis.drift import Alarm
     from pipeline.analysis.drift import drift as compare
 
     found = compare(
         _side(common, table, before), _side(common, table, after or "live"), alarm=Alarm(p, effect), k=k
     )
+    drawn(charts.drift, found, png)
     _show(found, common, render_analyze.drift)
     if found.alarm:
         _tell_of_drift(table, common, before, after or "live")
@@ -122,12 +153,15 @@ def coverage(
         str, typer.Option(help="folder, extension, language, or a field of the metadata.")
     ] = "folder",
     where: WHERE = None,
+    png: PNG = None,
     at: AT = None,
 ) -> None:
     """Documents, chunks, tokens, sizes and languages, by source."""
+    from pipeline.analysis import charts
     from pipeline.analysis.queries import QUERIES
 
     rows = QUERIES["coverage"].rows(population(common, table, at, where), by=by)
+    drawn(lambda found, path: charts.coverage(found, table, path), rows, png)
     (render.json_document if common.json else render_analyze.coverage)(rows)
 
 
@@ -196,6 +230,12 @@ def _moment(time: str) -> str:
         return datetime.fromisoformat(time).astimezone().isoformat()
     except ValueError:
         raise UsageError(f"{time!r} is no time; write such as 2026-11-26T10:00..2026-11-27") from None
+
+
+def drawn(chart: Callable[[Any, Path], None], found: Any, png: Path | None) -> None:
+    """Draw what was found, where a person has asked for it."""
+    if png is not None:
+        chart(found, png)
 
 
 def _show(found: Any, common: Common, shown: Any) -> None:

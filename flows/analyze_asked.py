@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from flows import render, render_analyze
-from flows.analyze import WHERE, population
+from flows.analyze import PNG, WHERE, drawn, population
 from flows.history_commands import AT, TABLE
 from flows.options import Access, Common, spread
 from flows.request import load
@@ -34,9 +34,11 @@ def classify(
     ] = None,
     steps: Annotated[str | None, typer.Option(help="Dimensions that decide first, such as 64,128.")] = None,
     where: WHERE = None,
+    png: PNG = None,
     at: AT = None,
 ) -> None:
     """Deal chunks out among categories by what these are called; nothing is trained."""
+    from pipeline.analysis import charts
     from pipeline.analysis.classify import Classes
     from pipeline.analysis.classify import classify as deal
 
@@ -52,6 +54,7 @@ def classify(
         classes = Classes(names, vectors, temperature, learned.cascade)
     found = deal(chunks, classes, by_document=documents)
     found["cascade"] = learned.record() if learned else None
+    drawn(charts.classes, found, png)
     (render.json_document if common.json else render_analyze.classes)(found)
 
 

@@ -34,6 +34,7 @@ class Outliers:
     bound: float  # the distance that this share of the reference's chunks keeps to
     beyond: int  # chunks past that bound
     furthest: tuple[Outlier, ...]
+    histogram: tuple[tuple[float, int], ...]  # chunks from each hundredth of a distance on
 
     def record(self) -> dict[str, Any]:
         """The outliers as JSON."""
@@ -78,4 +79,6 @@ def outliers(
     )
     beyond = rows[0]["beyond"]
     sizes = population.table, population.version, population.count
-    return Outliers(*sizes, own["mean"], own["deviation"], quantile, own["bound"], beyond, found)
+    histogram = tuple((step / 100, count) for step, count in sorted(rows[0]["hundredths"].items()))
+    spread = own["mean"], own["deviation"], quantile, own["bound"]
+    return Outliers(*sizes, *spread, beyond, found, histogram)

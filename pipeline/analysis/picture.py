@@ -1,6 +1,7 @@
 """A map as a PNG, with names in both languages."""
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,18 +17,46 @@ _MOST_NAMES = 24
 _WIDE, _HIGH = 0.14, 0.045  # a name, of the whole map
 
 
-def draw(found: "Map", path: Path) -> None:
-    """Draw a map into a file; raises InputError where the extra that draws is not installed."""
+def lettering() -> Any:
+    """A font for both languages; raises InputError where the extra that draws is not installed."""
     package = find_spec("matplotlib_fontja")
     if package is None or find_spec("matplotlib") is None:
-        raise InputError(f"a PNG needs an extra that is not installed: {NEEDS}; --html needs none")
-    from matplotlib.figure import Figure  # takes a second to import
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.patheffects import withStroke
+        raise InputError(f"a PNG needs an extra that is not installed: {NEEDS}")
+    from matplotlib.font_manager import FontProperties  # takes a second to import
 
     # The package itself would change the settings of every figure; its font is all that is wanted.
-    font = FontProperties(fname=Path(str(package.origin)).parent / "fonts" / "ipaexg.ttf")
-    figure = Figure(figsize=(_INCHES, _INCHES), dpi=_DOTS)
+    return FontProperties(fname=Path(str(package.origin)).parent / "fonts" / "ipaexg.ttf")
+
+
+@cache
+def signs() -> frozenset[int]:
+    """The characters that the font has, by their code points: emoji are none of them."""
+    from matplotlib.font_manager import get_font
+
+    return frozenset(get_font(lettering().get_file()).get_charmap())
+
+
+def sheet(width: float, height: float) -> Any:
+    """An empty picture of so many inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=_DOTS)
+
+
+def write(figure: Any, path: Path) -> None:
+    """Write a picture; raises InputError where it cannot be written."""
+    try:
+        figure.savefig(path, format="png", facecolor="white")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def draw(found: "Map", path: Path) -> None:
+    """Draw a map into a file; raises InputError where the extra that draws is not installed."""
+    font = lettering()
+    from matplotlib.patheffects import withStroke
+
+    figure = sheet(_INCHES, _INCHES)
     axes: Any = figure.add_axes((0.01, 0.01, 0.98, 0.94))
     axes.set_axis_off()
     axes.set_aspect("equal")
@@ -48,10 +77,7 @@ def draw(found: "Map", path: Path) -> None:
         )
     title = f"{found.table}, version {found.version}: {len(found.points):,} of {found.total:,} chunks"
     figure.text(0.02, 0.965, title, fontproperties=font, fontsize=13)
-    try:
-        figure.savefig(path, format="png", facecolor="white")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    write(figure, path)
 
 
 def _apart(areas: Sequence["Area"]) -> list["Area"]:

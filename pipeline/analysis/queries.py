@@ -87,8 +87,13 @@ select avg(distance) as mean, coalesce(stddev_pop(distance), 0) as deviation,
 """
 
 _FURTHEST = """
-, counted as (select *, count(*) filter (distance > $bound) over () as beyond from measured)
-select chunk_id, doc_id, uri, distance, text, beyond from counted order by distance desc, chunk_id limit $most
+, counted as (
+  select *, count(*) filter (distance > $bound) over () as beyond,
+    histogram(floor(distance * 100)::int) over () as hundredths
+  from measured
+)
+select chunk_id, doc_id, uri, distance, text, beyond, hundredths
+from counted order by distance desc, chunk_id limit $most
 """
 
 

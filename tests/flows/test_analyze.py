@@ -183,3 +183,21 @@ def test_documents_are_recommended_by_a_text_and_by_what_was_read(store: str, ca
     assert all(doc_id.startswith("en/") for doc_id in found)
     assert not {"en/0-0.md", "en/0-1.md", "en/0-2.md"} & set(found)
     assert "because" in vecmill_here(capsys, "analyze", "recommend", "docs", *read, "--store", store).out
+
+
+def test_each_analysis_draws_its_picture_where_it_is_asked_for(
+    store: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, tuple[str, ...]] = {
+        "clusters": ("docs", "--k", "2"),
+        "drift": ("docs", "1"),
+        "coverage": ("docs",),
+        "classify": ("docs", "--category", "river", "--category", "星座"),
+    }
+    for what, words in asked.items():
+        png = tmp_path / f"{what}.png"
+        _json(capsys, store, what, *words, "--png", str(png), code=DRIFTED if what == "drift" else 0)
+        assert png.read_bytes().startswith(b"\x89PNG"), what
+    monkeypatch.setattr("pipeline.analysis.picture.find_spec", lambda name: None)
+    ran = vecmill_here(capsys, "analyze", "clusters", "nope", "--png", "x.png", "--store", store)
+    assert (ran.code, "a PNG needs an extra" in ran.err) == (3, True)
