@@ -20,7 +20,7 @@ from pipeline.ports import Vectors
 from pipeline.search.ask import Step
 from pipeline.search.question import Question, Ranked
 from pipeline.search.rank import matrix
-from pipeline.search.sketch import WORD, Sketch, Words, nearest, sketched, words
+from pipeline.search.sketch import BLOCK, WORD, Sketch, Words, nearest, sketched, words
 from pipeline.search.where import Rows
 
 _UPPER = np.uint64(32)
@@ -131,6 +131,14 @@ class Kept:
         return f"{self._folder}/{name}.bits"
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Rows that lie one after another."""
+
+    first: np.uint64  # the first one's address
+    bits: Sketch
+
+
 class Sketches:
     """The sketches of a version, open for any number of questions."""
 
@@ -147,7 +155,13 @@ class Sketches:
             if found is None:
                 self._bare.append(fragment)
             else:
-                self._parts.append((fragment.fragment_id, found))
+                # Not as a memory map: what is cut out of one is made anew, at every cut.
+                self._parts.append((fragment.fragment_id, np.asarray(found)))
+        self._blocks = [
+            _Block(_first_of(number) + np.uint64(start), Sketch(bits[:, start : start + BLOCK]))
+            for number, bits in self._parts
+            for start in range(0, bits.shape[1], BLOCK)
+        ]
         self._present = _present(dataset) if self._deleted else None
 
     def shortlist(self, question: Question, count: int) -> tuple[Rows, tuple[Step, ...]]:
@@ -182,27 +196,43 @@ class Sketches:
     def ranks(self, vector: Vectors, near: Vectors, width: int) -> Any:
         """How many rows differ from a query in no more bits than each of `near` does, by `width` words."""
         query = sketched(vector[None], self._mean)[:, 0]
-        seen = np.zeros(width * WORD + 1, np.int64)
-        for _, bits in self._parts:
-            counts = Sketch(bits).differing(query, width, self._pool)
-            seen += np.bincount(counts, minlength=len(seen))
-        return np.cumsum(seen)[Sketch(sketched(near, self._mean)).differing(query, width)]
+        most = width * WORD + 1
+
+        def seen(block: _Block) -> Any:
+            return np.bincount(block.bits.differing(query, width), minlength=most)
+
+        total = sum(self._pool.map(seen, self._blocks), np.zeros(most, np.int64))
+        return np.cumsum(total)[Sketch(sketched(near, self._mean)).differing(query, width)]
 
     def _first(self, query: Words, step: Step, allowed: Rows | None, keep: int) -> Iterator[Any]:
-        for number, bits in self._parts:
-            counts = Sketch(bits).differing(query, words(step.dimensions), self._pool)
-            if allowed is None:
-                places = nearest(counts, keep)
-            else:
-                inside = _within(allowed, number, bits.shape[1])
-                places = inside[nearest(counts[inside], keep)]
-            yield (np.uint64(number) << _UPPER) + places.astype(np.uint64), counts[places]
+        """Rows, and how much they differ: the `keep` nearest of all, and some more."""
+        width = words(step.dimensions)
+
+        def counted(block: _Block, bound: int | None = None) -> tuple[Rows, Any]:
+            counts = block.bits.differing(query, width)
+            inside = None
+            if allowed is not None:
+                inside = _within(allowed, block.first, len(counts))
+                counts = counts[inside]
+            places = nearest(counts, keep) if bound is None else np.flatnonzero(counts <= bound)
+            found = places if inside is None else inside[places]
+            return block.first + found.astype(np.uint64), counts[places]
+
+        if not self._blocks:
+            return
+        rows, counts = counted(self._blocks[0])
+        yield rows, counts
+        # Whatever differs more than the worst of as many rows as are kept is none of these.
+        bound = int(counts.max()) if len(counts) == keep else None
+        yield from self._pool.map(lambda block: counted(block, bound), self._blocks[1:])
 
     def _sketch_of(self, rows: Rows) -> Sketch:
         """All bits of some rows, which are in order."""
         parts = sorted(self._parts, key=lambda part: part[0])
         return Sketch(
-            np.concatenate([bits[:, _within(rows, number, bits.shape[1])] for number, bits in parts], axis=1)
+            np.concatenate(
+                [bits[:, _within(rows, _first_of(number), bits.shape[1])] for number, bits in parts], axis=1
+            )
         )
 
     def _allowed(self, question: Question) -> Rows | None:
@@ -236,9 +266,13 @@ def _present(dataset: Any) -> Rows:
     return np.sort(rows)
 
 
-def _within(allowed: Rows, number: int, size: int) -> Any:
-    """The places in a fragment of the allowed rows that lie in it."""
-    first = np.uint64(number) << _UPPER
+def _first_of(number: int) -> np.uint64:
+    """The address of a fragment's first row."""
+    return np.uint64(number) << _UPPER
+
+
+def _within(allowed: Rows, first: np.uint64, size: int) -> Any:
+    """Which of so many rows from a first one are allowed, by their places."""
     low, high = np.searchsorted(allowed, [first, first + np.uint64(size)])
     return (allowed[low:high] - first).astype(np.int64)
 

@@ -1,8 +1,10 @@
 """Funnels: shortlists by little of each vector, and what the sketches of a table change."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
@@ -10,6 +12,7 @@ from pipeline.search.ask import Ask, Step
 from pipeline.search.funnel import by_funnel
 from pipeline.search.rank import batches, by_vector, scored
 from pipeline.search.sketch import Sketch, nearest, sketched
+from pipeline.search.sketches import Plan, Sketches
 from tests.pipeline.search.conftest import Asking
 
 
@@ -66,6 +69,56 @@ def test_a_sketch_counts_the_dimensions_on_different_sides_of_the_mean(
     counts = Sketch(sketched(vectors, mean)).differing(sketched(query[None], mean)[:, 0], words)
     within = min(dimensions, 64 * words)
     assert counts.tolist() == ((vectors > mean) != (query > mean))[:, :within].sum(axis=1).tolist()
+
+
+class _Fragment:
+    num_deletions = 0
+
+    def __init__(self, number: int, vectors: Any) -> None:
+        self.fragment_id, self.vectors = number, vectors
+
+
+class _InMemory:
+    """Sketches without a store, and the dataset that they are of."""
+
+    def __init__(self, *parts: Any) -> None:
+        self._fragments = [_Fragment(3 * number, part) for number, part in enumerate(parts)]
+
+    def get_fragments(self) -> list[_Fragment]:
+        return self._fragments
+
+    def read(self, fragment: _Fragment, width: int) -> Any:
+        return sketched(fragment.vectors, np.zeros(fragment.vectors.shape[1], np.float32))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=4), st.integers(1, 50), st.integers(0, 2**32 - 1))
+def test_the_first_step_finds_the_nearest_of_all_however_rows_lie_in_blocks(
+    sizes: list[int], keep: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    parts = [random.standard_normal((size, 70), dtype=np.float32) for size in sizes]
+    query = random.standard_normal(70, dtype=np.float32)
+    kept: Any = _InMemory(*parts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.search.sketches.BLOCK", 8)
+        made = Sketches(kept, Plan((0.0,) * 70, sum(sizes), 10, 0, ()), kept)
+    rows = np.concatenate(
+        [
+            (np.uint64(3 * n) << np.uint64(32)) + np.arange(size, dtype=np.uint64)
+            for n, size in enumerate(sizes)
+        ]
+    )
+    counts = ((np.concatenate(parts) > 0) != (query > 0)).sum(axis=1)
+    for allowed in (None, rows[random.random(len(rows)) < 0.5]):
+        within = rows if allowed is None else allowed
+        here = counts[np.isin(rows, within)]
+        expected = np.sort(within[np.argsort(here, kind="stable")[:keep]])
+        found = made.nearest(query, (Step(128, keep),), allowed, 1)
+        assert found.tolist() == expected.tolist()
+    near = np.concatenate(parts)[:5]
+    ranks = made.ranks(query, near, 2).tolist()
+    assert ranks == [int((counts <= count).sum()) for count in counts[:5]]
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.integers(1, 70))
