@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from pipeline import prices
-from pipeline.analysis.agreement import correlation, documents, overlap, recall
+from pipeline.analysis.agreement import correlation, documents, overlap
 from pipeline.analysis.labelled import Labelled, ndcg
+from pipeline.analysis.measures import recall
 from pipeline.analysis.questions import drawn
 from pipeline.asking import Questions
 from pipeline.condition import Condition

@@ -40,11 +40,6 @@ def correlation(one: Sequence[str], other: Sequence[str], k: int) -> float:
     return 1.0 if first == second else spearman(first, second)
 
 
-def recall(ranking: Sequence[str], wanted: Mapping[str, float], k: int) -> float:
-    """The share of the relevant documents, of which there is at least one, among the first k."""
-    return sum(doc_id in wanted for doc_id in ranking[:k]) / min(len(wanted), k)
-
-
 def _meets(one: Hit, other: Hit) -> bool:
     same = one["doc_id"] == other["doc_id"]
     return same and bool(max(one["start"], other["start"]) < min(one["end"], other["end"]))

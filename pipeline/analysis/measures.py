@@ -12,14 +12,15 @@ def measures(
     pairs = list(zip((ranking[:depth] for ranking in rankings), grades, strict=True))
     return {
         f"ndcg@{depth}": Mean.of([ndcg(ranking, known, depth) for ranking, known in pairs]),
-        f"recall@{depth}": Mean.of([_recall(ranking, known) for ranking, known in pairs]),
+        f"recall@{depth}": Mean.of([recall(ranking, known, depth) for ranking, known in pairs]),
         f"mrr@{depth}": Mean.of([_reciprocal(ranking, known) for ranking, known in pairs]),
         f"map@{depth}": Mean.of([_precision(ranking, known, depth) for ranking, known in pairs]),
     }
 
 
-def _recall(ranking: Sequence[str], grades: Mapping[str, float]) -> float:
-    return sum(doc_id in grades for doc_id in ranking) / len(grades)
+def recall(ranking: Sequence[str], grades: Mapping[str, float], depth: int) -> float:
+    """The share of all relevant documents, of which there is at least one, among the first `depth`."""
+    return sum(doc_id in grades for doc_id in ranking[:depth]) / len(grades)
 
 
 def _reciprocal(ranking: Sequence[str], grades: Mapping[str, float]) -> float:

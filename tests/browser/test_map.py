@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 _INK = """() => {
   draw(); return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
     const { width, height } = canvas, pixels = new Uint8Array(width * height * 4);
-    gl.clear(gl.COLOR_BUFFER_BIT); gl.drawArrays(gl.POINTS, 0, count);
+    thin(1); gl.clear(gl.COLOR_BUFFER_BIT); gl.drawArrays(gl.POINTS, 0, count);
     gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
     let ink = 0; for (let at = 3; at < pixels.length; at += 4) ink += pixels[at] > 0; done(ink);
   })));
@@ -46,6 +46,9 @@ def test_a_page_of_fifty_thousand_points_can_be_looked_into(browser: "Browser", 
     )
     page.evaluate("([x, y]) => hover(x, y)", [x, y])
     assert "river" in page.inner_text("#tip")
+    moved = "coarse = 8; move(); new Promise((done) => requestAnimationFrame(() => done(thinned)))"
+    assert page.evaluate(moved) == 8  # fewer while it moves, where frames are slow
+    page.wait_for_function("!moving && thinned === 1")  # all points are there again
     page.fill("input", "流星群")
     page.wait_for_function("document.querySelector('#found').textContent !== ''")
     assert page.inner_text("#found") == "25,000 found"

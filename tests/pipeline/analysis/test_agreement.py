@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.analysis.agreement import correlation, documents, overlap, recall
+from pipeline.analysis.agreement import correlation, documents, overlap
 
 
 def _hit(doc_id: str, start: int, end: int) -> dict[str, Any]:
@@ -57,9 +57,3 @@ def test_correlation_lies_between_minus_one_and_one_and_is_one_with_itself(
 
 def test_documents_stand_where_their_best_chunk_does() -> None:
     assert documents([_hit("b", 0, 1), _hit("a", 0, 1), _hit("b", 1, 2)]) == ["b", "a"]
-
-
-def test_recall_is_of_those_that_fit_into_the_first_k() -> None:
-    wanted = {"a": 1.0, "b": 2.0, "c": 1.0}
-    assert recall(list("axb"), wanted, 3) == pytest.approx(2 / 3)
-    assert recall(list("ab"), wanted, 2) == 1.0

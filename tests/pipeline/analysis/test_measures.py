@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.analysis.labelled import Mean
-from pipeline.analysis.measures import measures
+from pipeline.analysis.measures import measures, recall
 
 
 def test_the_measures_of_one_ranking_are_those_worked_out_by_hand() -> None:
@@ -65,3 +65,9 @@ def test_the_mean_lies_in_its_interval_nineteen_times_in_twenty() -> None:
         drawn = Mean.of([float(chance.random() < 0.4) for _ in range(100)])
         inside += drawn.low <= 0.4 <= drawn.high
     assert 0.91 <= inside / 400 <= 0.98
+
+
+def test_recall_is_of_all_that_are_relevant_also_where_not_all_fit() -> None:
+    wanted = dict.fromkeys("abc", 1.0)
+    assert recall(list("axb"), wanted, 3) == pytest.approx(2 / 3)
+    assert recall(list("abc"), wanted, 2) == pytest.approx(2 / 3)
