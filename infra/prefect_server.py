@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
+from infra.nearby import answers
 from infra.settings import QUIET, inherited
 from pipeline.errors import InputError, StoreRefused
 
@@ -96,11 +95,7 @@ class Place:
 
     def answers(self) -> bool:
         """Whether the server can be asked."""
-        try:
-            with urlopen(f"{self.api}/health", timeout=2) as answer:  # noqa: S310 - our own address
-                return bool(answer.status == 200)
-        except (URLError, OSError):
-            return False
+        return answers(self.api)
 
 
 @dataclass(slots=True)
