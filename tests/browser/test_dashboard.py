@@ -152,7 +152,7 @@ def test_a_dear_run_waits_for_a_person_who_says_no_or_yes(watched: Watched) -> N
     billed = endpoint.ledger.texts_billed
     for decision, ending in (("end the run", "FAILED"), ("approve", "COMPLETED")):
         run = up.run("ingest/dear")
-        up.wait(run, "PAUSED")
+        up.wait_for_a_person(run)
         assert endpoint.ledger.texts_billed == billed
         watched.open(f"/runs/flow-run/{run}")
         page.get_by_role("button", name="Resume").click()
