@@ -1,7 +1,7 @@
 """Whether commands run as flows: where there is a Prefect server for them, every run is on its dashboard."""
 
 from infra.config import StoreConfig
-from infra.settings import read_environment, use_prefect
+from infra.settings import read_environment, suggest
 from pipeline.errors import InputError
 from pipeline.ports import Progress
 
@@ -11,14 +11,13 @@ def server_of(store: StoreConfig) -> str | None:
 
     Prefect uses it from then on, if it is not imported yet.
     """
-    named = read_environment().prefect_api_url
-    if named:
-        return named
     from infra.nearby import server_nearby
 
-    found = server_nearby(store.uri)
+    found = read_environment().prefect_api_url or server_nearby(store.uri)
     if found:
-        use_prefect({"PREFECT_API_URL": found})
+        from infra.prefect_server import LASTING
+
+        suggest({**LASTING, "PREFECT_API_URL": found})
     return found
 
 

@@ -38,11 +38,13 @@ _RESTS = (
     15.0,
 )  # seconds before a process that ended is started again, the first time and later
 
-RUN_ENVIRONMENT = {
-    **QUIET,
+LASTING = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
     "PREFECT_CLIENT_MAX_RETRIES": "10",  # a server or a database that is restarted ends no run
 }
+"""What lets a run outlast its server's restart, and a server know of a run that was killed."""
+
+RUN_ENVIRONMENT = {**QUIET, **LASTING}
 """What the process of a run is given, wherever it is started."""
 
 
