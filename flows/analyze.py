@@ -10,7 +10,7 @@ from flows import render, render_analyze
 from flows.history_commands import AT, TABLE
 from flows.options import Common, spread
 from flows.request import load
-from infra.settings import read_environment
+from flows.served import server_of
 from pipeline.errors import UsageError
 from pipeline.objects import Objects
 
@@ -140,10 +140,11 @@ def drift(
 
 def _tell_of_drift(table: str, common: Common, before: str, after: str) -> None:
     """Let automations act on it, where a server is named that has some."""
-    if read_environment().prefect_api_url:
+    store = load(common).store
+    if server_of(store):
         from tasks.events import tell_of
 
-        tell_of("drift", table, load(common).store.uri, {"before": before, "after": after})
+        tell_of("drift", table, store.uri, {"before": before, "after": after})
 
 
 def coverage(

@@ -149,7 +149,7 @@ def _fill(form: BackfillConfig, config: Config, common: Common, against: Against
     job = make_backfill(form, config.store.uri)
     engines = make_engines(form.engine, job, form.workers)
     with Bars.of(common) as bars:
-        if served(bars):
+        if served(config.store, bars):
             filling = _as_a_flow(form, config)
         else:
             filling = fill(job, engines, progress=bars, part=form.part)

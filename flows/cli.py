@@ -127,7 +127,7 @@ def doctor(common: Common) -> None:
 
 def perform(pipeline: PipelineConfig, store: StoreConfig, progress: Bars) -> dict[str, Any]:
     """Run a pipeline: as a flow where a Prefect server is named, else in this process as it is."""
-    if served(progress):
+    if served(store, progress):
         from prefect import tags
 
         from flows.ingest import ingest as flow

@@ -7,8 +7,10 @@ from typing import Any, cast
 from flows import render, render_hits
 from flows.options import Common
 from flows.render_progress import Bars
+from flows.served import server_of
 from infra.config import PipelineConfig, SourceConfig, StoreConfig
-from infra.settings import keep_prefect_in, read_environment
+from infra.nearby import HOME
+from infra.settings import keep_prefect_in
 from pipeline.objects import is_remote, resolved
 
 _TABLE = "demo"
@@ -21,9 +23,9 @@ _QUESTIONS = (
 
 def run_demo(store: StoreConfig, common: Common) -> None:
     """Ingest the samples as the real flow on a Prefect server, then search in English and Japanese."""
-    if read_environment().prefect_api_url is None:
+    if server_of(store) is None:
         if not is_remote(store.uri):
-            keep_prefect_in(Path(resolved(store.uri)) / "prefect")
+            keep_prefect_in(Path(resolved(store.uri)) / HOME)
         if not common.quiet:
             render.err.print("starting Prefect's embedded server (about ten seconds) …")
     values = _ingested(store, common)

@@ -43,7 +43,7 @@ def rerun(
     config = load(common)
     form = _form(config, run_id, {**asdict(sending), **asdict(cut)}, scope, table)
     with Bars.of(common) as bars:
-        if served(bars):
+        if served(config.store, bars):
             from prefect import tags
 
             from flows.rerun import rerun as flow

@@ -1,16 +1,32 @@
-"""Whether commands run as flows: where a Prefect server is named, every run is on its dashboard."""
+"""Whether commands run as flows: where there is a Prefect server for them, every run is on its dashboard."""
 
-from infra.settings import read_environment
+from infra.config import StoreConfig
+from infra.settings import read_environment, suggest
 from pipeline.errors import InputError
 from pipeline.ports import Progress
 
 
-def served(progress: Progress) -> bool:
-    """Whether a server is named; flows of this process tell their progress from then on.
+def server_of(store: StoreConfig) -> str | None:
+    """The server that is named, or else that of a `vecmill up` that runs on the same store; None: neither.
 
-    Raises InputError where it does not answer.
+    Prefect uses it from then on, if it is not imported yet.
     """
-    server = read_environment().prefect_api_url
+    from infra.nearby import server_nearby
+
+    found = read_environment().prefect_api_url or server_nearby(store.uri)
+    if found:
+        from infra.prefect_server import LASTING
+
+        suggest({**LASTING, "PREFECT_API_URL": found})
+    return found
+
+
+def served(store: StoreConfig, progress: Progress) -> bool:
+    """Whether there is a server for a store's runs; flows of this process tell their progress from then on.
+
+    Raises InputError where one that is named does not answer.
+    """
+    server = server_of(store)
     if not server:
         return False
     from prefect.client.orchestration import get_client

@@ -11,11 +11,10 @@ from flows import render
 from flows.options import Common, spread
 from flows.request import load
 from infra.config import Config
+from infra.nearby import HOME, announced
 from infra.settings import keep_prefect_in, read_environment, use_prefect
 from pipeline.errors import InputError, UsageError
 from pipeline.objects import is_remote, resolved
-
-_HOME = "prefect"  # in the store's folder, where the demo's runs are, too
 
 
 def register(app: typer.Typer) -> None:
@@ -51,9 +50,10 @@ def up(
         _given_back(POOL)
         services.worker.start()
         _told(changes, common)
-        render.err.print(f"the dashboard is at [bold]{place.dashboard}[/], its logs are in {place.home}")
-        render.err.print(f"to start runs from here: export PREFECT_API_URL={place.api}")
-        services.watch(render.note, told.is_set)
+        with announced(config.store.uri, place.api):
+            render.err.print(f"the dashboard is at [bold]{place.dashboard}[/], its logs are in {place.home}")
+            render.err.print(_reached(config, place.api))
+            services.watch(render.note, told.is_set)
         render.err.print("stopping: runs are told to, and keep what is paid …")
     finally:
         services.stop()
@@ -133,8 +133,16 @@ def _home(config: Config, named: Path | None) -> Path:
     if named is not None:
         return named.absolute()
     if is_remote(config.store.uri):
-        return Path.home() / ".vecmill" / _HOME
-    return Path(resolved(config.store.uri)) / _HOME
+        return Path.home() / ".vecmill" / HOME
+    return Path(resolved(config.store.uri)) / HOME
+
+
+def _reached(config: Config, api: str) -> str:
+    """How commands come to start their runs on this server."""
+    elsewhere = f"export PREFECT_API_URL={api}"
+    if is_remote(config.store.uri):
+        return f"to start runs from here: {elsewhere}"
+    return f"commands on this store start their runs here; for those on others: {elsewhere}"
 
 
 def _told(changes: Any, common: Common) -> None:

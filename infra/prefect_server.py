@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
+from infra.nearby import answers
 from infra.settings import QUIET, inherited
 from pipeline.errors import InputError, StoreRefused
 
@@ -39,11 +38,13 @@ _RESTS = (
     15.0,
 )  # seconds before a process that ended is started again, the first time and later
 
-RUN_ENVIRONMENT = {
-    **QUIET,
+LASTING = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
     "PREFECT_CLIENT_MAX_RETRIES": "10",  # a server or a database that is restarted ends no run
 }
+"""What lets a run outlast its server's restart, and a server know of a run that was killed."""
+
+RUN_ENVIRONMENT = {**QUIET, **LASTING}
 """What the process of a run is given, wherever it is started."""
 
 
@@ -96,11 +97,7 @@ class Place:
 
     def answers(self) -> bool:
         """Whether the server can be asked."""
-        try:
-            with urlopen(f"{self.api}/health", timeout=2) as answer:  # noqa: S310 - our own address
-                return bool(answer.status == 200)
-        except (URLError, OSError):
-            return False
+        return answers(self.api)
 
 
 @dataclass(slots=True)

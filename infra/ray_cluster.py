@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from infra.ray_engine import RayEngine
@@ -44,7 +45,7 @@ def _restore(handler: Any) -> None:
 def _start(address: str | None, workers: int | None) -> None:
     import ray
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _groups_of_their_own():
         # Ray forks only to start other programs, which is safe for Lance.
         warnings.filterwarnings("ignore", "lance is not fork-safe")
         try:
@@ -58,3 +59,21 @@ def _start(address: str | None, workers: int | None) -> None:
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise InputError(f"Ray cannot be started at {address or 'this machine'}: {error}") from error
+
+
+@contextmanager
+def _groups_of_their_own() -> Iterator[None]:
+    """Keep Ray's processes out of this one's group.
+
+    Who cancels a run signals its whole group, and a run whose Ray is gone can only hang: it is the run
+    that ends Ray. Where it is killed instead, the kernel ends them.
+    """
+    from ray._private import services
+
+    inside: Any = services  # Ray has no setting for it
+    popen = inside.ConsolePopen
+    inside.ConsolePopen = partial(popen, process_group=0)
+    try:
+        yield
+    finally:
+        inside.ConsolePopen = popen

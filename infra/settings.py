@@ -103,7 +103,12 @@ def quota_folder() -> Path:
 
 def be_quiet() -> None:
     """Set what keeps libraries from phoning home and from chatting, unless somebody set it otherwise."""
-    for name, value in QUIET.items():
+    suggest(QUIET)
+
+
+def suggest(environment: Mapping[str, str]) -> None:
+    """Set what is not set yet."""
+    for name, value in environment.items():
         os.environ.setdefault(name, value)
 
 

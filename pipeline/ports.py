@@ -146,7 +146,7 @@ class Runner(Protocol):
     """Who runs a stage: this process as it is, or an orchestrator that shows and records it."""
 
     def __call__(self, stage: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run one stage and return its result."""
+        """Run one stage and return its result; one that is `Sharded` may be run shard by shard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import httpx
 
 from tests.support import command
 
-_BUSY = 4  # times as long as on a quiet machine: a busy one is no defect
+BUSY = 4  # times as long as on a quiet machine: a busy one is no defect
 _START_SECONDS = 240  # on a machine that does much else
 _DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
@@ -29,7 +29,7 @@ def free_port() -> int:
 
 def until(condition: Callable[[], Any], seconds: float, what: str, every: float = 0.3) -> Any:
     """Wait until a condition holds, and give what it gives; fail with `what` where it does not in time."""
-    end = time.monotonic() + seconds * _BUSY
+    end = time.monotonic() + seconds * BUSY
     while not (found := condition()):
         assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
         time.sleep(every)
@@ -140,6 +140,17 @@ class Up:
             return found if found["state_type"] in wanted else None
 
         return until(reached, seconds, f"run {run} is {' or '.join(wanted)}")
+
+    def wait_for_a_person(self, run: str) -> None:
+        """Wait until a run is paused and its question can be answered: Prefect saves that only afterwards."""
+        keyset = self.wait(run, "PAUSED")["state"]["state_details"]["run_input_keyset"]
+        asked = {"prefix": keyset["schema"].removesuffix("-schema"), "limit": 10}
+
+        def saved() -> bool:
+            found = {one["key"] for one in self.post(f"/flow_runs/{run}/input/filter", asked)}
+            return {keyset["schema"], keyset["description"]} <= found
+
+        until(saved, 30, "the question is saved")
 
     def shown(self, run: str) -> dict[str, Any]:
         """A run's artifacts, by key."""

@@ -25,6 +25,7 @@ from pipeline.errors import VecmillError
 from pipeline.job import Endpoint, Job
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Advance, Engine
+from pipeline.sharding import Sharded, Shards, Steps
 from pipeline.stages.context import Context
 from pipeline.stages.plan import LOOKED_UP
 from pipeline.stages.split import CHUNKS
@@ -46,9 +47,12 @@ anti join located using (text_hash) anti join dead using (text_hash)
 _PLACES = "select source, address from staged left join located using (text_hash) order by place"
 
 
-def assemble(context: Context, engine: Engine) -> int:
+@Sharded
+def assemble(context: Context, engine: Engine) -> Steps[int]:
     """Stage the run's fragments; gives the number of rows in them."""
     job = context.job
+    parts = Shards(context.staging.read_json("chunks")["rows"], fragment_rows(job.space.dimensions))
+    yield parts.count
     own = job.generation or generation_name(1, job.space, job.splitter)
     generation = context.live.generation if context.live else own
     uri = ensure_generation(context.store, job.table, generation, job.space, job.splitter)
@@ -62,6 +66,8 @@ def assemble(context: Context, engine: Engine) -> int:
         rows += written.rows
         done += written.shards
         context.progress(Advance("assemble", done, len(shards)))
+        yield from parts.passed(rows)
+    yield from parts.rest()
     context.staging.write_json(FRAGMENTS, {"generation": generation, "fragments": fragments, "rows": rows})
     return rows
 

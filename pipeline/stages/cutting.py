@@ -1,7 +1,7 @@
 """What cutting documents takes, to chunks and to sentences alike."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -10,6 +10,7 @@ from pipeline.errors import InputError
 from pipeline.job import Job
 from pipeline.model import Chunk, DeadLetter, Document, DocumentCounts, Listed
 from pipeline.ports import Advance, TokenCounter
+from pipeline.sharding import Shards, Steps
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.stages.context import Context
 from pipeline.stages.held import source_of
@@ -17,6 +18,7 @@ from pipeline.staging import ShardWriter
 from pipeline.tokens import counter_for
 
 _LEAST_TOKENS = 8  # of a chunk (`SplitterSpec`)
+_SHARD = 5_000  # documents
 
 Row = dict[str, Any]
 Cut = Callable[[Iterator[Document]], Iterator[tuple[Document, Iterable[Row | DeadLetter]]]]
@@ -52,17 +54,19 @@ class Measure:
 
 def cut_documents(
     context: Context, found: DocumentCounts, cut: Cut, writer: ShardWriter
-) -> tuple[DocumentCounts, list[str]]:
-    """Stage the rows of documents whose content is new, and the letters of what fails.
+) -> Steps[tuple[DocumentCounts, list[str]]]:
+    """Stage the rows of documents whose content is new, and the letters of what fails, in shards.
 
     Gives the counts as reading corrects them, and the ids of the documents. Raises TooManyFailures.
     """
     changes = {row["doc_id"]: row for row in context.staging.read_table("changes").to_pylist()}
-    unread: list[DeadLetter] = []
+    read, shards = _Changed(context, changes), Shards(len(changes), _SHARD)
+    yield shards.count
     dead: list[DeadLetter] = []
     touched: list[str] = []
     new = 0
-    for document, rows in cut(_changed(context, changes, unread)):
+    for document, rows in cut(iter(read)):
+        yield from shards.passed(read.done - 1)  # this one is of the next
         is_new, pieces = changes[document.doc_id]["known_hash"] is None, iter(rows)
         first = next(pieces, None)
         if is_new and first is None:
@@ -74,32 +78,43 @@ def cut_documents(
                 dead.append(piece)
             else:
                 writer.add(piece)
+    yield from shards.rest()
     writer.flush()
-    context.staging.bury("split", unread + dead)
+    context.staging.bury("split", read.failed + dead)
     context.check_failures()
     changed = len(touched) - new
     counts = replace(
         found,
         new=new,
         changed=changed,
-        unchanged=found.unchanged + found.new + found.changed - len(touched) - len(unread),
-        failed=found.failed + len(unread),
+        unchanged=found.unchanged + found.new + found.changed - len(touched) - len(read.failed),
+        failed=found.failed + len(read.failed),
     )
     return counts, touched
 
 
-def _changed(context: Context, changes: dict[str, Row], unread: list[DeadLetter]) -> Iterator[Document]:
-    """Read the documents that may have changed; gives those whose content has, or that are done over."""
-    listed = (Listed(row["doc_id"], row["uri"], row["token"]) for row in changes.values())
-    for done, document in enumerate(source_of(context).read(listed), start=1):
-        context.progress(Advance("split", done, len(changes)))
-        if isinstance(document, DeadLetter):
-            unread.append(document)
-            continue
-        before = changes[document.doc_id]
-        held = (before["known_hash"], before["known_uri"]) == (document.content_hash, document.uri)
-        if context.job.does_over or not held:
-            yield document
+@dataclass(slots=True)
+class _Changed:
+    """Reads the documents that may have changed; gives those whose content has, or that are done over."""
+
+    context: Context
+    changes: Mapping[str, Row]  # by doc_id
+    done: int = 0  # documents read
+    failed: list[DeadLetter] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Document]:
+        context, changes = self.context, self.changes
+        listed = (Listed(row["doc_id"], row["uri"], row["token"]) for row in changes.values())
+        for document in source_of(context).read(listed):
+            self.done += 1
+            context.progress(Advance("split", self.done, len(changes)))
+            if isinstance(document, DeadLetter):
+                self.failed.append(document)
+                continue
+            before = changes[document.doc_id]
+            held = (before["known_hash"], before["known_uri"]) == (document.content_hash, document.uri)
+            if context.job.does_over or not held:
+                yield document
 
 
 def _beside(spec: SplitterSpec, lead: str, counter: TokenCounter) -> SplitterSpec:

@@ -12,9 +12,11 @@ from pipeline.cache import VectorCache
 from pipeline.embedding import limits
 from pipeline.embedding.packing import Text, pack
 from pipeline.errors import ProviderRefused
+from pipeline.job import Job
 from pipeline.model import WAITING, Amount, DeadLetter, Outcome, Plan, Request
 from pipeline.pace import Pace, seconds_left
 from pipeline.ports import Advance, Engine, Sending
+from pipeline.sharding import Sharded, Shards, Steps
 from pipeline.spool import Spool
 from pipeline.stages.claim import claimed
 from pipeline.stages.context import Context
@@ -29,42 +31,53 @@ _SINK_AFTER = 200
 _SURELY = 50
 # A request that the budget pays for one by one is sent so many times; otherwise its worker has patience.
 _TIMES = 8
+_SHARD = 10_000  # texts
 
 
-def embed(context: Context, plan: Plan, engine: Engine) -> Outcome:
+@Sharded
+def embed(context: Context, plan: Plan, engine: Engine) -> Steps[Outcome]:
     """Embed what the plan found missing; gives what it came to, in numbers.
 
+    Requests are in flight all the while: a shard ends where so many texts more have been answered.
     Whatever stops the run, all that is in the spool goes into the cache.
     """
-    total = send(context, engine, TEXTS, Amount(plan.texts, plan.tokens, plan.requests), plan.lane)
+    amount = Amount(plan.texts, plan.tokens, plan.requests)
+    total = yield from send.steps(context, engine, TEXTS, amount, plan.lane)
     context.staging.bury("embed", list(_letters(context, dict(total.rejected))))
     context.check_failures()
     return replace(total, rejected=())
 
 
-def embed_sentences(context: Context, plan: Plan, engine: Engine) -> Outcome:
+@Sharded
+def embed_sentences(context: Context, plan: Plan, engine: Engine) -> Steps[Outcome]:
     """Embed the sentences that the plan found missing, and nothing else of it.
 
     One that the provider rejects has no vector, and is no dead letter: its document can be split all the
     same, and the chunk that it is in is sent on its own account.
     """
     missing = plan.rounds[0] if plan.rounds else Amount(0, 0, 0)
-    return replace(send(context, engine, SENTENCE_TEXTS, missing, plan.lane, "sentences"), rejected=())
+    total = yield from send.steps(context, engine, SENTENCE_TEXTS, missing, plan.lane, "sentences")
+    return replace(total, rejected=())
 
 
+@Sharded
 def send(
     context: Context, engine: Engine, name: str, amount: Amount, lane: str, stage: str = "embed"
-) -> Outcome:
+) -> Steps[Outcome]:
     """Send the staged texts of one round but for what other runs are sending; see `claimed`."""
+    shards = Shards(amount.texts, _SHARD)
+    yield shards.count
     with claimed(context, name, lane) as turn:
         texts = _Texts(context, name, turn.left_out)
         amount = texts.amount() if turn.left_out else amount
-        return _sent_and_kept(context, engine, texts, amount, lane, stage)
+        job = replace(context.job, endpoint=replace(context.job.endpoint, lane=lane))
+        meter = _Meter(context, stage, amount)
+        return (yield from _sent_and_kept(context, engine, job, texts, meter, shards))
 
 
 def _sent_and_kept(
-    context: Context, engine: Engine, texts: "_Texts", amount: Amount, lane: str, stage: str
-) -> Outcome:
+    context: Context, engine: Engine, job: Job, texts: "_Texts", meter: "_Meter", shards: Shards
+) -> Steps[Outcome]:
     """Send texts, and take their vectors into the cache.
 
     Raises OverBudget before a request that could pass the budget, and OutOfTime.
@@ -72,8 +85,6 @@ def _sent_and_kept(
     spool, cache = Spool(context.store, context.job.space), VectorCache(context.store, context.job.space)
     spending, total, finished = context.spending, Outcome(0), list[str]()
     waiting = _Waiting(pack(texts, limits(context.job.space), context.job.endpoint))
-    job = replace(context.job, endpoint=replace(context.job.endpoint, lane=lane))
-    meter = _Meter(context, stage, amount)
     try:
         while (first := waiting.first()) is not None:
             gone = waiting.gone
@@ -82,7 +93,7 @@ def _sent_and_kept(
                     total += replace(outcome, spooled=(), undone=())
                     finished += outcome.spooled
                     waiting.again(spending.settle(outcome), outcome.reason)
-                    _check_any_goes_through(context, total, amount.texts)
+                    _check_any_goes_through(context, total, meter.amount.texts)
                 if spending.flying or waiting.first():
                     context.check_time()
                 meter.tell(total)
@@ -90,8 +101,10 @@ def _sent_and_kept(
                     spool.drain(cache, finished)
                     finished = []
                     context.note_spending()
+                yield from shards.passed(meter.done)
             if waiting.gone == gone:
                 raise spending.refuse(first)
+        yield from shards.rest()
     finally:
         spending.close(spool.find, engine.unanswered())
         context.note_spending()
@@ -159,14 +172,15 @@ class _Meter:
     def __init__(self, context: Context, stage: str, amount: Amount) -> None:
         self._context = context
         self._stage = stage
-        self._amount = amount
+        self.amount = amount
+        self.done = 0  # texts
         self._pace = Pace()
         self._began = context.deadline.passed
         self._before = context.spending.counted
         self.tell(Outcome(0))
 
     def tell(self, total: Outcome) -> None:
-        spending, amount, endpoint = self._context.spending, self._amount, self._context.job.endpoint
+        spending, amount, endpoint = self._context.spending, self.amount, self._context.job.endpoint
         seconds, tokens = self._context.deadline.passed - self._began, spending.counted - self._before
         pace = self._pace
         pace.see(seconds, tokens, total.requests)
@@ -187,8 +201,8 @@ class _Meter:
                 max(tokens_left, 0), max(requests_left, 0), pace.tokens_a_minute, endpoint.tpm, endpoint.rpm
             ),
         )
-        done = total.texts + len(total.rejected)
-        self._context.progress(Advance(self._stage, done, amount.texts, sending))
+        self.done = total.texts + len(total.rejected)
+        self._context.progress(Advance(self._stage, self.done, amount.texts, sending))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from pipeline import ids, schema
 from pipeline.model import Chunk, Document, DocumentCounts
+from pipeline.sharding import Sharded, Steps
 from pipeline.splitting.semantic import sentences_of
 from pipeline.stages.context import Context
 from pipeline.stages.cutting import Measure, Row, cut_documents
@@ -14,14 +15,15 @@ from pipeline.staging import ShardWriter
 SENTENCES = "sentences"
 
 
-def sentences(context: Context, found: DocumentCounts) -> DocumentCounts:
+@Sharded
+def sentences(context: Context, found: DocumentCounts) -> Steps[DocumentCounts]:
     """Stage the sentences of documents whose content is new; gives the counts as reading corrects them.
 
     With them is staged how many chunks, of how many tokens, can be made of them at most.
     """
     cutter = _Cutter(Measure.of(context.job))
     writer = ShardWriter(context.staging, SENTENCES, schema.TEXTS)
-    counts, _ = cut_documents(context, found, cutter.cut, writer)
+    counts, _ = yield from cut_documents(context, found, cutter.cut, writer)
     context.staging.write_json(
         SENTENCES, {"chunks_at_most": {"texts": cutter.pieces, "tokens": cutter.tokens}}
     )

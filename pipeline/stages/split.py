@@ -9,6 +9,7 @@ import pyarrow as pa
 from pipeline import ids, schema
 from pipeline.model import Chunk, DeadLetter, Document, DocumentCounts
 from pipeline.ports import Splitter
+from pipeline.sharding import Sharded, Steps
 from pipeline.splitting import make
 from pipeline.splitting.languages import language_of
 from pipeline.splitting.semantic import SemanticSplitter, sentences_of
@@ -22,11 +23,12 @@ CHUNKS = "chunks"
 _RECALLED = 4096  # sentences whose vectors are looked up at once
 
 
-def split(context: Context, found: DocumentCounts) -> DocumentCounts:
+@Sharded
+def split(context: Context, found: DocumentCounts) -> Steps[DocumentCounts]:
     """Stage the chunks of documents whose content is new; gives the counts as reading corrects them."""
     cutter = Cutter(context, Measure.of(context.job))
     writer = ShardWriter(context.staging, CHUNKS, schema.STAGED)
-    counts, touched = cut_documents(context, found, cutter.cut, writer)
+    counts, touched = yield from cut_documents(context, found, cutter.cut, writer)
     context.staging.write_table("touched", pa.table({"doc_id": touched}, schema=schema.DOCUMENT_IDS))
     context.staging.write_json("chunks", {"rows": writer.written})
     return counts

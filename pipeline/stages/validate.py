@@ -9,6 +9,7 @@ from pipeline.datasets import set_operations
 from pipeline.errors import VecmillError
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Engine
+from pipeline.sharding import Sharded, Shards, Steps
 from pipeline.stages.assemble import FRAGMENTS, read_fragment
 from pipeline.stages.context import Context
 from pipeline.store.table import generation_uri
@@ -18,19 +19,23 @@ _MEMORY = "300MB"  # for sets; what is larger goes to disk
 _COUNTS = "select count(*), count(distinct chunk_id) from ids"
 
 
-def validate(context: Context, engine: Engine) -> None:
+@Sharded
+def validate(context: Context, engine: Engine) -> Steps[None]:
     """Check the staged fragments; raises VecmillError, naming the check, before anything is visible.
 
     Checked are the number of rows against the staged chunks, chunk ids against each other, and each
     vector: finite, and of length 1.
     """
     staged = context.staging.read_json(FRAGMENTS)
+    shards = Shards(len(staged["fragments"]), 1)
+    yield shards.count
     uri = generation_uri(context.store, context.job.table, staged["generation"])
     step = FragmentCheck(context.job.store, uri, context.job.space.dimensions)
     with set_operations() as db:
         db.execute(f"set memory_limit = '{_MEMORY}'; create temp table ids (chunk_id varchar)")
-        for ids in engine.map(step, staged["fragments"]):
+        for done, ids in enumerate(engine.map(step, staged["fragments"]), start=1):
             db.from_arrow(pa.table({"chunk_id": ids})).insert_into("ids")
+            yield from shards.passed(done)
         [(rows, distinct)] = db.execute(_COUNTS).fetchall()
     if rows != _expected(context):
         raise _failed(f"{rows} rows are staged for {_expected(context)} chunks")

@@ -24,6 +24,10 @@ from tests.benchmarks.side_by_side import medians, ratio
 from tests.support import command, write_pages
 
 _PAGES, _CHANGED = 1000, 10
+_EMBEDDED = {
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # on a busy machine
+}
 _EMPTY_FLOW = """
 from prefect import flow
 
@@ -96,7 +100,7 @@ def main() -> None:
         folder = Folder(base / "docs")
         words = [*command("ingest", "docs", "--table", "docs", "--quiet")]
         empty = [sys.executable, "-c", _EMPTY_FLOW]
-        alone = {"PREFECT_HOME": str(base / "prefect"), "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true"}
+        alone = {"PREFECT_HOME": str(base / "prefect"), **_EMBEDDED}
         env = {"PYTHONPATH": str(Path.cwd())}
         _run(words, env, base)
         _run(empty, alone, base)

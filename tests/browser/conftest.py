@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.dashboard import Up
+from tests.dashboard import BUSY, Up
 from tests.endpoint import MeteredEndpoint
 from tests.support import write_pages
 
@@ -94,7 +94,7 @@ def machine(
 def watched(machine: tuple[Up, MeteredEndpoint], browser: "Browser") -> Iterator[Watched]:
     """A new page of the dashboard."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(60_000 * BUSY)
     page = context.new_page()
     seen = Watched(*machine, page)
     page.on("request", lambda request: seen.hosts.add(request.url.split("/")[2]))

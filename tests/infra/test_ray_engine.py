@@ -22,6 +22,7 @@ from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from tests.endpoint import Faults, MeteredEndpoint
 from tests.models import DIMENSIONS, onnx_folder
+from tests.processes import children, still_there
 from tests.support import job_for, metered, rows, run, write_pages
 
 _LIMITS = Limits(inputs=4, tokens=10_000, tokens_an_input=1000, batch=4)
@@ -56,6 +57,14 @@ def _worker_pids() -> list[int]:
             if title.startswith(b"ray::_Actor"):
                 found.append(int(entry.name))
     return found
+
+
+def test_what_is_signalled_to_a_run_s_group_does_not_reach_its_ray(engine: Engine) -> None:
+    assert list(engine.map(abs, [-1])) == [1]  # a worker has started
+    own = {pid: line for pid, line in children(os.getpid()).items() if "/ray/" in line or "ray::" in line}
+    for name in ("gcs_server", "raylet", "ray::"):
+        assert any(name in line for line in own.values())
+    assert os.getpgid(0) not in {os.getpgid(pid) for pid in still_there(own)}
 
 
 def test_ray_and_inline_make_the_same_table(engine: Engine, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pipeline.ledger import Ledger
 from pipeline.objects import Objects
 from pipeline.store.log import Log
 from tests.endpoint import Faults, MeteredEndpoint
+from tests.processes import marked
 from tests.support import OPENAI, command, rows, vecmill, write_pages
 
 PAGES = {f"{n:02}.md": f"# Page {n}\n\nParagraph of page {n}. 第{n}頁の段落です。" for n in range(40)}
@@ -77,27 +78,15 @@ def _stopped(
         ended = time.monotonic()
         sent_after = endpoint.ledger.arrived - arrived
         assert process.returncode is not None
-        return Stopped(process.returncode, err.decode(), ended - began, sent_after, _marked(mark))
+        return Stopped(process.returncode, err.decode(), ended - began, sent_after, _left(mark))
 
 
-def _marked(mark: str) -> list[str]:
+def _left(mark: str) -> list[str]:
     """The processes with a mark in their environment, once they had some seconds to end."""
     until = time.monotonic() + 10
-    while (found := _processes(mark)) and time.monotonic() < until:
+    while (found := marked(mark)) and time.monotonic() < until:
         time.sleep(0.2)
-    return found
-
-
-def _processes(mark: str) -> list[str]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if mark.encode() in (entry / "environ").read_bytes():
-                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-            except OSError:
-                continue
-    return [line for line in found if line]  # one without is a zombie
+    return [*found.values()]
 
 
 @pytest.mark.slow

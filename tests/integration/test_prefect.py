@@ -57,6 +57,40 @@ def test_a_command_with_a_server_named_runs_as_a_flow_with_a_task_a_stage(
     assert "Version 1 of shown is live" in shown["report"]
 
 
+_SHARDED = """
+from functools import partial
+from flows.ingest import ingest
+from infra.config import PipelineConfig, SourceConfig, StoreConfig
+from pipeline.stages import assemble, cutting, embed, split
+from pipeline.staging import ShardWriter
+
+cutting._SHARD, embed._SHARD = 4, 5
+split.ShardWriter, assemble.fragment_rows = partial(ShardWriter, most=6), lambda dimensions: 6
+report = ingest(PipelineConfig(table="large", source=SourceConfig(uri="docs")), StoreConfig(uri="store"))
+assert report["published"]
+"""
+
+
+@pytest.mark.slow
+def test_the_shards_of_a_large_stage_are_tasks_of_their_own(
+    prefect_server: Mapping[str, str], tmp_path: Path
+) -> None:
+    write_pages(tmp_path / "docs", {f"{n:02}.md": f"# Page {n}\n\nText of page {n}." for n in range(10)})
+    env = {**os.environ, **prefect_server, "PYTHONPATH": str(Path.cwd())}
+    words = [sys.executable, "-c", _SHARDED]
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    named = {"flow_runs": {"name": {"any_": ["ingest large, by command"]}}}
+    tasks = _ask(prefect_server, "/task_runs/filter", {**named, "sort": "EXPECTED_START_TIME_ASC"})
+    assert [task["name"].rpartition("-")[0] for task in tasks] == [
+        *("list", "diff", "split 1 of 3", "split 2 of 3", "split 3 of 3", "plan", "embed 1 of 2"),
+        *("embed 2 of 2", "assemble 1 of 2", "assemble 2 of 2", "validate 1 of 2", "validate 2 of 2"),
+        "publish",
+    ]
+    assert {task["state_type"] for task in tasks} == {"COMPLETED"}
+    assert len(rows(str(tmp_path / "store"), "large")) == 10
+
+
 @pytest.mark.slow
 def test_a_failure_in_a_flow_keeps_its_message_and_exit_code(
     prefect_server: Mapping[str, str], tmp_path: Path

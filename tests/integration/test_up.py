@@ -13,9 +13,11 @@ import pytest
 
 from pipeline.ledger import Ledger
 from pipeline.objects import Objects
+from pipeline.store.log import Log
 from tests.dashboard import Up, until
 from tests.endpoint import MeteredEndpoint
-from tests.support import rows, write_pages
+from tests.processes import children, still_there
+from tests.support import rows, vecmill, write_pages
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -41,27 +43,9 @@ batch_inputs = 1, max_in_flight = 2 }}
 _PAGES = {f"{n:03}.md": f"# Page {n}\n\nParagraph of page {n}. 第{n}頁の段落です。" for n in range(60)}
 
 
-def _children(pid: int) -> dict[int, str]:
-    """The processes below one, with their command lines."""
-    parents, lines = dict[int, int](), dict[int, str]()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                lines[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except (OSError, ValueError):
-                continue
-    found: dict[int, str] = {}
-    level = {pid}
-    while level:
-        level = {child for child, parent in parents.items() if parent in level}
-        found |= {child: lines.get(child, "") for child in level}
-    return found
-
-
 def _of(up: Up, words: str) -> list[int]:
     """The processes of a machine whose command lines hold some words."""
-    return [pid for pid, line in _children(up.pid).items() if words in line]
+    return [pid for pid, line in children(up.pid).items() if words in line]
 
 
 def _kill(pids: list[int]) -> None:
@@ -97,11 +81,62 @@ def test_a_schedule_fires_and_again_after_a_restart_that_catches_up_once(tmp_pat
         assert missed
         assert {run["state"]["name"] for run in missed} <= {"CaughtUp", "Cancelled"}
         assert sum(run["state"]["name"] == "CaughtUp" for run in missed) >= 2
+        known = children(up.pid)
+        assert any("prefect server" in line for line in known.values())
     assert len(Ledger(Objects(str(tmp_path / "store"))).runs()) >= 3
     assert rows(str(tmp_path / "store"), "often")["doc_id"].to_pylist() == ["a.md"]
-    assert _children(os.getpid()) == {} or not any(
-        "prefect" in line for line in _children(os.getpid()).values()
-    )
+    assert still_there(known) == {}
+
+
+def test_commands_on_its_store_are_on_the_dashboard_while_it_is_up_and_run_by_themselves_afterwards(
+    tmp_path: Path,
+) -> None:
+    write_pages(tmp_path / "docs", {"a.md": "# One\n\nText of one."})
+    (tmp_path / "vecmill.toml").write_text(_SCHEDULED.format(seconds=86_400))
+    with Up(tmp_path) as up:
+        ran = vecmill("ingest", "often", "--json", cwd=tmp_path)
+        assert ran.code == 0, ran.err
+        assert ran.json["published"] is True
+        named = {"flow_runs": {"name": {"any_": ["ingest often, by command"]}}}
+        [run] = up.post("/flow_runs/filter", named)
+        assert run["state_type"] == "COMPLETED"
+        assert ran.json["run_id"] in up.shown(run["id"])["report"]
+        away = vecmill("ingest", "often", "--store", "another", "--json", cwd=tmp_path)
+        assert away.code == 0, away.err
+        assert len(up.post("/flow_runs/filter", named)) == 1
+    ran = vecmill("ingest", "often", "--json", cwd=tmp_path)
+    assert (ran.code, ran.json["published"]) == (0, False), ran.err
+
+
+_HELD = ("prefect server start", "prefect worker start")
+
+
+def _memory_and_files(up: Up) -> tuple[float, int]:
+    """MB and open files of the server and the worker together."""
+    pids = [pid for words in _HELD for pid in _of(up, words)]
+    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
+    files = [len([*Path(f"/proc/{pid}/fd").iterdir()]) for pid in pids]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6, sum(files)
+
+
+@pytest.mark.timeout(1800)
+def test_runs_that_the_schedule_starts_with_nothing_changed_send_nothing_and_let_nothing_grow(
+    tmp_path: Path,
+) -> None:
+    write_pages(tmp_path / "pages", {"a.md": "# One\n\nText of one."})
+    with MeteredEndpoint(key="sk-test") as endpoint:
+        toml = _METERED.format(url=endpoint.url) + "schedule = { interval = 4 }\n"
+        (tmp_path / "vecmill.toml").write_text(toml)
+        with Up(tmp_path, {"OPENAI_API_KEY": "sk-test"}) as up:
+            until(lambda: len(_runs(up, "COMPLETED")) >= 3, 90, "the first runs are done")
+            mb, files = _memory_and_files(up)
+            until(lambda: len(_runs(up, "COMPLETED")) >= 10, 120, "seven more are done")
+            more_mb, more_files = _memory_and_files(up)
+            assert _runs(up, "FAILED", "CRASHED") == []
+        assert endpoint.ledger.arrived == 1
+    assert more_files <= files + 12  # connections come and go; a leak is several a run
+    assert more_mb < mb * 1.15 + 10
+    assert len(Log(Objects(str(tmp_path / "store")), "pages").entries()) == 1
 
 
 @pytest.fixture

@@ -1,0 +1,66 @@
+"""A run on Ray that a person cancels on the dashboard: it stops, keeps what is paid, and leaves nothing."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from pipeline.ledger import Ledger
+from pipeline.objects import Objects
+from pipeline.store.log import Log
+from tests.dashboard import Up, until
+from tests.endpoint import MeteredEndpoint
+from tests.processes import marked
+from tests.support import rows, write_pages
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+_PAGES = {f"{n:03}.md": f"# Page {n}\n\nParagraph of page {n}. 第{n}頁の段落です。" for n in range(80)}
+_IN_FLIGHT = 2
+_TOML = """
+[store]
+uri = "store"
+
+[pipelines.pages]
+table = "pages"
+source = {{ uri = "pages" }}
+engine = "ray"
+workers = 2
+embedding = {{ provider = "openai", model = "text-embedding-3-small", dimensions = 64, base_url = "{url}", \
+batch_inputs = 1, max_in_flight = {in_flight} }}
+"""
+
+
+def test_a_run_on_ray_that_is_cancelled_stops_sending_and_leaves_no_process_and_its_rerun_pays_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    write_pages(tmp_path / "pages", _PAGES)
+    mark = f"VECMILL_TEST_MARK={uuid.uuid4().hex}"
+    name, _, value = mark.partition("=")
+    store = str(tmp_path / "store")
+    with MeteredEndpoint(key="sk-test", latency=0.8) as endpoint:
+        (tmp_path / "vecmill.toml").write_text(_TOML.format(url=endpoint.url, in_flight=_IN_FLIGHT))
+        with Up(tmp_path, {"OPENAI_API_KEY": "sk-test", name: value}) as up:
+            before = marked(mark)
+            run = up.run("ingest/pages")
+            until(
+                lambda: endpoint.ledger.texts_billed >= 4 or up.state(run) == "FAILED", 150, "the run sends"
+            )
+            assert any("raylet" in line for line in marked(mark).values())
+            arrived = endpoint.ledger.arrived
+            up.post(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+            up.wait(run, "CANCELLED", seconds=60)
+            assert endpoint.ledger.arrived <= arrived + 10 * _IN_FLIGHT
+            until(lambda: {*marked(mark)} <= {*before}, 20, f"no process is left of {marked(mark)}")
+            paid = endpoint.ledger.texts_billed
+            assert 4 <= paid < len(_PAGES)
+            [record] = Ledger(Objects(store)).runs()
+            assert (record["state"], record["error"]) == ("cancelled", "interrupted")
+            assert record["spent"]["texts"] == paid
+            assert Log(Objects(store), "pages").last() is None
+
+            up.wait(up.run("rerun/store", run={"run_id": run}), "COMPLETED", seconds=300)
+            until(lambda: {*marked(mark)} <= {*before}, 20, "the rerun leaves no process either")
+        assert endpoint.ledger.billed_more_than_once() == {}
+        assert endpoint.ledger.texts_billed == len(_PAGES)
+    assert len(rows(store, "pages")) == len(_PAGES)
