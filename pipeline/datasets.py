@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import lance
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from lance.commit import CommitConflictError
@@ -190,16 +191,26 @@ _ASK = "select place, source, address from asked join located using (text_hash) 
 
 
 def as_uuids(hashes: pa.Array) -> pa.Array:
-    """Hashes of texts as numbers of 128 bits, which DuckDB joins in half the time that their digits take."""
+    """Hashes as numbers of 128 bits, which DuckDB joins in half the time that their digits take."""
+    held = pa.Array.from_buffers(pa.binary(16), len(hashes), [None, pa.py_buffer(_numbers(hashes))])
+    return pa.ExtensionArray.from_storage(pa.uuid(), held)
+
+
+def as_halves(hashes: pa.Array) -> npt.NDArray[np.uint64]:
+    """Hashes as the halves of their numbers: uint64[n, 2]."""
+    return np.frombuffer(_numbers(hashes), ">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def _numbers(hashes: pa.Array) -> bytes:
+    """What 32 hexadecimal digits each spell, one behind the other."""
     if not len(hashes):
-        return pa.array([], pa.uuid())
+        return b""
     _, offsets, digits = hashes.buffers()
     first, last = np.frombuffer(offsets, np.int32)[[hashes.offset, hashes.offset + len(hashes)]]
     numbers = bytes.fromhex(str(memoryview(digits)[first:last], "ascii"))
     if len(numbers) != 16 * len(hashes):
-        raise ValueError("the hash of a text has 32 hexadecimal digits")
-    held = pa.Array.from_buffers(pa.binary(16), len(hashes), [None, pa.py_buffer(numbers)])
-    return pa.ExtensionArray.from_storage(pa.uuid(), held)
+        raise ValueError("a hash has 32 hexadecimal digits")
+    return numbers
 
 
 _KEYS = pa.schema([("text_hash", pa.uuid()), ("_rowaddr", pa.uint64())])

@@ -163,4 +163,6 @@ def _opened(uri: str, options: Options, version: int | None = None) -> lance.Lan
 def _chunk_ids(dataset: lance.LanceDataset, addresses: pa.Array) -> pa.Array:
     if not len(addresses):
         return pa.array([], pa.string())
-    return dataset._take_rows(addresses.to_pylist(), columns=["chunk_id"])["chunk_id"].combine_chunks()
+    parts = (addresses.slice(first, _MANY).to_pylist() for first in range(0, len(addresses), _MANY))
+    taken = [dataset._take_rows(part, columns=["chunk_id"])["chunk_id"].combine_chunks() for part in parts]
+    return pa.concat_arrays(taken)

@@ -10,7 +10,15 @@ import pyarrow.compute as pc
 import pytest
 
 from pipeline import schema
-from pipeline.datasets import Located, as_uuids, create_dataset, lost_race, open_dataset, set_operations
+from pipeline.datasets import (
+    Located,
+    as_halves,
+    as_uuids,
+    create_dataset,
+    lost_race,
+    open_dataset,
+    set_operations,
+)
 from pipeline.ids import digest
 from pipeline.objects import Objects
 
@@ -132,6 +140,7 @@ def test_hashes_are_the_numbers_that_they_spell_also_in_a_slice() -> None:
     hashes = _hashes("a", "b", "c")
     for part in (hashes, hashes.slice(1, 2), hashes.slice(3)):
         assert [one.hex for one in as_uuids(part).to_pylist()] == part.to_pylist()
+        assert [f"{first:016x}{last:016x}" for first, last in as_halves(part).tolist()] == part.to_pylist()
     with pytest.raises(ValueError, match="32 hexadecimal digits"):
         as_uuids(pa.array(["abcd"]))
 
