@@ -167,7 +167,7 @@ class Objects:
 
     def names(self, folder: str) -> list[str]:
         """The names of what a folder holds, in no order; on this machine each costs hardly anything."""
-        if self._remote:
+        if self._remote or not _PLAIN.fullmatch(folder):
             return [path.rpartition("/")[2] for path in self.paths(folder)]
         with self._errors(folder):
             try:
