@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+import lance
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,7 +45,7 @@ select known, any_value(known_uri) from found where doc_id is null group by know
 _NEW = "select count(*) from found where known is null"
 _WHOLE = Window("", 2**62)
 
-_AT_ONCE = 16_384  # rows of the table: memory for so many is used again and again
+_AT_ONCE = 32_768  # rows of the table
 
 # Rows of a document that lie one behind the other, as they mostly all do.
 _STRETCHES = pa.schema(
@@ -148,16 +149,19 @@ def _compared(context: Context) -> _Compared:
 def _stretches(context: Context) -> pa.RecordBatchReader:
     """What the table holds of documents: it is its own ledger, and a document's rows lie side by side."""
     dataset = open_version(context.store, context.job.table, context.live) if context.live else None
-    options = {
-        "with_row_address": True,
-        "batch_size": _AT_ONCE,
-        "batch_readahead": 2,
-        "fragment_readahead": 1,
-    }
+
+    def scanned(dataset: lance.LanceDataset) -> Iterator[pa.RecordBatch]:
+        scanner = dataset.scanner(
+            _STRETCHES.names[:4],
+            with_row_address=True,
+            batch_size=_AT_ONCE,
+            batch_readahead=2,
+            fragment_readahead=1,
+        )
+        yield from scanner.to_batches()
 
     def batches() -> Iterator[pa.RecordBatch]:
-        scanner = dataset.scanner(_STRETCHES.names[:4], **options) if dataset else None
-        for batch in scanner.to_batches() if scanner else ():
+        for batch in scanned(dataset) if dataset else ():
             names, addresses = batch["doc_id"], batch["_rowaddr"].to_numpy()
             other = pc.not_equal(names[1:], names[:-1]).to_numpy(zero_copy_only=False)
             starts = np.flatnonzero(np.concatenate([[True], other | (np.diff(addresses) != 1)]))
