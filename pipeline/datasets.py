@@ -192,16 +192,16 @@ _ASK = "select place, source, address from asked join located using (text_hash) 
 
 def as_uuids(hashes: pa.Array) -> pa.Array:
     """Hashes as numbers of 128 bits, which DuckDB joins in half the time that their digits take."""
-    held = pa.Array.from_buffers(pa.binary(16), len(hashes), [None, pa.py_buffer(_numbers(hashes))])
+    held = pa.Array.from_buffers(pa.binary(16), len(hashes), [None, pa.py_buffer(_spelled(hashes))])
     return pa.ExtensionArray.from_storage(pa.uuid(), held)
 
 
 def as_halves(hashes: pa.Array) -> npt.NDArray[np.uint64]:
     """Hashes as the halves of their numbers: uint64[n, 2]."""
-    return np.frombuffer(_numbers(hashes), ">u8").astype(np.uint64).reshape(-1, 2)
+    return np.frombuffer(_spelled(hashes), ">u8").astype(np.uint64).reshape(-1, 2)
 
 
-def _numbers(hashes: pa.Array) -> bytes:
+def _spelled(hashes: pa.Array) -> bytes:
     """What 32 hexadecimal digits each spell, one behind the other."""
     if not len(hashes):
         return b""
