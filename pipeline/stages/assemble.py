@@ -34,7 +34,7 @@ from pipeline.store.table import ensure_generation, fragment_rows, generation_na
 FRAGMENTS = "fragments"
 
 _BATCH = 4096  # rows of a fragment that are read at once
-_MEMORY = "300MB"  # for sets; what is larger goes to disk
+_MEMORY = "150MB"  # for sets; what is larger goes to disk
 
 _HASHES = pa.schema([("text_hash", pa.uuid()), ("place", pa.int64())])
 _STAGED = "create temp table staged as select * from hashes"
