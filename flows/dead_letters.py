@@ -15,7 +15,6 @@ from infra.config import Config
 from infra.settings import user
 from pipeline.errors import InputError, UsageError
 from pipeline.job import Job
-from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters, Letter
 from pipeline.objects import Objects, resolved
 
@@ -156,6 +155,8 @@ def _chosen(
 
 def _by_job(store: Objects, letters: Sequence[Letter]) -> list[tuple[dict[str, Any], list[Letter]]]:
     """Letters with the record of the job that they are of; those of one source and table go together."""
+    from pipeline.ledger import Ledger
+
     ledger, groups = Ledger(store), dict[bytes, tuple[dict[str, Any], list[Letter]]]()
     for letter in letters:
         record = ledger.run(letter.run_id)["job"]

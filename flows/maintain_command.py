@@ -74,9 +74,12 @@ def _told(done: dict[str, Any]) -> None:
         parts += _index(one["index"])
         made = f" (version {compaction['version']})" if compaction["version"] else ""
         rows += [(f"table {table}", f"{would}{part}{made}") for part in parts]
-        if retention["versions"]:
-            size = "" if done["dry_run"] else f", {render.size(retention['bytes'])}"
-            rows.append((f"table {table}", f"{would}given back: {retention['versions']} old versions{size}"))
+        if retention["versions"] or retention["generations"]:
+            gone = f", {retention['generations']} old generations" if retention["generations"] else ""
+            # What versions share with those that stay is not known beforehand.
+            size = f", {render.size(retention['bytes'])}" if retention["bytes"] else ""
+            told = f"{would}given back: {retention['versions']} old versions{gone}{size}"
+            rows.append((f"table {table}", told))
         if orphans["files"]:
             rows.append(
                 (

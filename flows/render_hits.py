@@ -6,7 +6,6 @@ from typing import Any
 from rich.text import Text
 
 from flows import render
-from pipeline.search.marks import around, marked, words_of
 
 _SHOWN = 280  # characters
 _NAMES = {"vector_score": "vector", "text_score": "text"}
@@ -14,6 +13,8 @@ _NAMES = {"vector_score": "vector", "text_score": "text"}
 
 def hits(query: str, found: Sequence[Mapping[str, Any]]) -> None:
     """The hits of one query."""
+    from pipeline.search.marks import words_of
+
     words = words_of(query)
     render.out.print(f"[bold]{render.escape(query)}[/]")
     for rank, hit in enumerate(found, start=1):
@@ -37,6 +38,8 @@ def _made_of(hit: Mapping[str, Any]) -> str:
 
 def _excerpt(text: str, words: Sequence[str], *, whole: bool) -> Text:
     """The part of a text that holds most of the query's words, with these marked."""
+    from pipeline.search.marks import around, marked
+
     text = render.safe(" ".join(text.split()))
     spans = marked(text, words)
     start, end = (0, len(text)) if whole else around(text, spans, _SHOWN)

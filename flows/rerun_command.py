@@ -16,7 +16,6 @@ from infra.rerun_form import RerunConfig
 from infra.settings import explain
 from infra.splitter_form import SplitterConfig
 from pipeline.errors import UsageError
-from pipeline.ledger import Ledger
 from pipeline.objects import Objects
 
 
@@ -59,6 +58,7 @@ def rerun(
 def _form(config: Config, run_id: str, options: dict[str, Any], scope: str, table: str | None) -> RerunConfig:
     """The form of a rerun: the words of the command over what the run was."""
     from infra.again import job_of
+    from pipeline.ledger import Ledger
 
     job = job_of(Ledger(Objects(config.store.uri)).run(run_id))
     usual = SplitterConfig.of(job.splitter).model_dump(exclude_none=True)

@@ -20,8 +20,8 @@ from infra.evaluate_form import EvaluateConfig
 from infra.form import Form, seconds
 from infra.splitter_form import SplitterConfig
 from pipeline.errors import InputError
+from pipeline.model import SYSTEM_VIEWS
 from pipeline.place import Place, is_remote
-from pipeline.schema import SYSTEM_VIEWS
 from pipeline.store.keep import Keep
 
 

@@ -10,7 +10,7 @@ from pydantic import (
 )
 
 from infra.form import Form, seconds
-from pipeline.embedding.address import checked_address
+from pipeline.address import checked_address
 from pipeline.errors import InputError
 from pipeline.space import Space
 

@@ -8,7 +8,6 @@ from infra.config import Config
 from infra.embedding_form import EmbeddingConfig
 from pipeline.objects import Objects
 from pipeline.space import Space
-from pipeline.staging import RECORD, Staging
 from pipeline.store.log import Log, under_way
 
 _LOOKED_AT = 50  # versions, for a run that says how their space was reached
@@ -44,6 +43,8 @@ def _same(named: Space, space: Space) -> bool:
 
 def _jobs(store: Objects, table: str) -> Iterator[Mapping[str, Any]]:
     """The jobs that made a table's versions and its generations under way; the latest first."""
+    from pipeline.staging import RECORD, Staging
+
     log = Log(store, table)
     beside = (one.live() for one in under_way(store, table))
     versions = (log.at(number) for number in islice(reversed(log.numbers()), _LOOKED_AT))

@@ -13,9 +13,9 @@ from infra.settings import quota_folder, read_environment, read_secret
 from infra.splitter_form import SplitterConfig
 from pipeline import ids
 from pipeline.adapters import adapter_of
+from pipeline.address import checked_address
 from pipeline.batch.orders import Orders
 from pipeline.embedding import limits
-from pipeline.embedding.address import checked_address
 from pipeline.engine import InlineEngine
 from pipeline.errors import InputError
 from pipeline.job import Budget, Endpoint, Gate, Job, Price, SourceSpec

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipeline import ids, schema
 from pipeline.adapters import turned
 from pipeline.cache import VectorCache
-from pipeline.datasets import Located, set_operations
+from pipeline.datasets import Located, as_uuids, set_operations
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Retrier
 from pipeline.errors import InputError, Rejected
@@ -44,7 +44,7 @@ class Questions:
         dataset = self._cache.open()
         if dataset is not None:
             with store_errors(dataset.uri), set_operations() as db:
-                db.register("questions", pa.table({"text_hash": hashes}))
+                db.register("questions", pa.table({"text_hash": as_uuids(hashes)}))
                 found, taken = Located(db, "questions", [dataset]).take(hashes)
             vectors[found.to_numpy()] = taken.flatten().to_numpy().reshape(-1, self._space.dimensions)
             missing = np.setdiff1d(missing, found.to_numpy())

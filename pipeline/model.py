@@ -6,6 +6,9 @@ from typing import Any
 from pipeline import ids
 from pipeline.job import Price
 
+SYSTEM_VIEWS = ("runs", "dead_letters", "versions")
+"""What SQL shows beside the tables, and no table can be called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

@@ -1,5 +1,6 @@
 """Small objects of the store by path, with conditional creation, on a folder or object storage."""
 
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -120,15 +122,27 @@ class Objects:
 
     def get(self, path: str) -> bytes | None:
         """Read an object; None where there is none."""
+        if not self._remote and _PLAIN.fullmatch(path):
+            return self._read(path)
         with self._errors(path):
             try:
-                if not self._remote and _PLAIN.fullmatch(path):  # a fifth of the time, where there are many
-                    return Path(self.uri, path).read_bytes()
                 return bytes(obstore.get(self._store, path).bytes())
             except (FileNotFoundError, IsADirectoryError) as error:
                 if no_bucket(error):
                     raise
                 return None
+
+    def _read(self, path: str) -> bytes | None:
+        """Read a file of this machine, in a tenth of the time that `obstore` takes for a small one."""
+        try:
+            with FileIO(f"{self.uri}/{path}") as file:
+                return file.readall()
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+        except OSError:
+            with self._errors(path):
+                raise
+        return None
 
     def each(self, step: Callable[[T], R], items: Iterable[T], ahead: int = _AT_ONCE) -> Iterator[R]:
         """Use the store for each of many items, in order; where it is far away, for so many ahead at once."""
@@ -150,6 +164,17 @@ class Objects:
         """The paths of all objects below a prefix, sorted."""
         with self._errors(prefix):
             return sorted(meta["path"] for batch in obstore.list(self._store, prefix) for meta in batch)
+
+    def names(self, folder: str) -> list[str]:
+        """The names of what a folder holds, in no order; on this machine each costs hardly anything."""
+        if self._remote or not _PLAIN.fullmatch(folder):
+            return [path.rpartition("/")[2] for path in self.paths(folder)]
+        with self._errors(folder):
+            try:
+                with os.scandir(f"{self.uri}/{folder}") as found:
+                    return [one.name for one in found]
+            except FileNotFoundError:
+                return []
 
     def listed(self, prefix: str) -> list["Kept"]:
         """All objects below a prefix, as the store lists them."""

@@ -4,10 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, ParamSpec, Protocol, TypeGuard, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeGuard, TypeVar
 
 from pipeline.job import Job
 from pipeline.model import Chunk, DeadLetter, Document, Listed, Outcome, Request
@@ -16,7 +13,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
-Vectors = npt.NDArray[np.float32]
+# Commands that only tell what is there start in two thirds of the time without numpy.
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Vectors = npt.NDArray[np.float32]
+else:
+    Vectors = Any
 
 
 class Source(Protocol):
@@ -49,7 +53,7 @@ class OffsetCounter(TokenCounter, Protocol):
         It looks at no others. So the counts of what seams part a text into add up.
         """
 
-    def ends(self, text: str) -> npt.NDArray[np.uint32]:
+    def ends(self, text: str) -> "npt.NDArray[np.uint32]":
         """Where each token ends, in characters; one that ends within a character, where that does."""
 
 

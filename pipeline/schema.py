@@ -10,9 +10,6 @@ from pipeline.splitter_spec import SplitterSpec
 
 VERSION = "1"
 
-# What SQL shows beside the tables, and no table can be called.
-SYSTEM_VIEWS = ("runs", "dead_letters", "versions")
-
 MANIFEST = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),

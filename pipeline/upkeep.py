@@ -13,7 +13,7 @@ from pipeline.ledger import Ledger
 from pipeline.objects import Objects
 from pipeline.search.indexing import keep_current
 from pipeline.spool import Spool
-from pipeline.staging import Staging
+from pipeline.staging import Staging, is_table
 from pipeline.store.compaction import compact
 from pipeline.store.keep import Keep
 from pipeline.store.log import Log, published_tables, under_way
@@ -104,7 +104,7 @@ class Upkeep:
         left: dict[str, int] = {}
         for run_id in ended:
             kept = self.objects.listed(f"runs/{run_id}")
-            left |= {one.path: one.size for one in kept if one.path.endswith(".parquet")}
+            left |= {one.path: one.size for one in kept if is_table(one.path)}
         self._delete(left)
         return {"files": len(left), "bytes": sum(left.values())}
 

@@ -8,10 +8,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipeline import schema
 from pipeline.errors import InputError
 from pipeline.ledger import Ledger
 from pipeline.letters import DeadLetters
+from pipeline.model import SYSTEM_VIEWS
 from pipeline.objects import Objects
 from pipeline.sandbox import ONLY_SELECT, check_function, locked, parsed
 from pipeline.store.log import published_tables
@@ -167,7 +167,7 @@ def _view(store: Objects, name: str) -> Any:
     versioned = _VERSIONED.match(name)
     table, at = versioned.group("table", "at") if versioned else (name, None)
     if table not in tables:
-        known = ", ".join([*tables, *schema.SYSTEM_VIEWS])
+        known = ", ".join([*tables, *SYSTEM_VIEWS])
         raise InputError(f'there is no table {name!r} to query; there are {known} (a version: "table@3")')
     return open_version(store, table, entry_at(store, table, at))
 

@@ -13,7 +13,7 @@ import openai
 import orjson
 import pybase64
 
-from pipeline.embedding.address import checked_address
+from pipeline.address import checked_address
 from pipeline.embedding.vectors import normalised
 from pipeline.errors import (
     InputError,

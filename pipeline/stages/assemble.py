@@ -20,7 +20,7 @@ from lance.fragment import write_fragments
 from pipeline import schema
 from pipeline.adapters import as_turned
 from pipeline.cache import VectorCache
-from pipeline.datasets import Located, open_dataset, set_operations, take_vectors
+from pipeline.datasets import Located, as_uuids, open_dataset, set_operations, take_vectors
 from pipeline.errors import VecmillError
 from pipeline.job import Endpoint, Job
 from pipeline.objects import Objects, store_errors
@@ -35,16 +35,15 @@ from pipeline.store.table import ensure_generation, fragment_rows, generation_na
 FRAGMENTS = "fragments"
 
 _BATCH = 4096  # rows of a fragment that are read at once
-_MEMORY = "300MB"  # for sets; what is larger goes to disk
+_MEMORY = "150MB"  # for sets; what is larger goes to disk
 
-_HASHES = pa.schema([("text_hash", pa.string()), ("place", pa.int64())])
+_HASHES = pa.schema([("text_hash", pa.uuid()), ("place", pa.int64())])
 _STAGED = "create temp table staged as select * from hashes"
-_ALIVE = "delete from located where text_hash in (select text_hash from dead)"
+_ALIVE = "delete from located where place in (select place from staged semi join dead using (text_hash))"
 _MISSING = """
-select count(distinct text_hash) from staged
-anti join located using (text_hash) anti join dead using (text_hash)
+select count(distinct text_hash) from staged anti join located using (place) anti join dead using (text_hash)
 """
-_PLACES = "select source, address from staged left join located using (text_hash) order by place"
+_PLACES = "select source, address from staged left join located using (place) order by place"
 
 
 @Sharded
@@ -139,14 +138,15 @@ def _locate(
         for rows in staging.read_tables(shards, ["text_hash"]):
             numbers = pa.array(np.arange(sum(sizes), sum(sizes) + len(rows)))
             sizes.append(len(rows))
-            yield from rows.append_column("place", numbers).cast(_HASHES).combine_chunks().to_batches()
+            columns = [as_uuids(rows["text_hash"].combine_chunks()), numbers]
+            yield pa.RecordBatch.from_arrays(columns, schema=_HASHES)
 
     with store_errors(context.job.store), set_operations() as db:
         db.execute(f"set memory_limit = '{_MEMORY}'")
         db.register("hashes", pa.RecordBatchReader.from_batches(_HASHES, hashes()))
         db.execute(_STAGED)
-        Located(db, "staged", datasets)
-        db.register("dead", pa.table({"text_hash": staging.dead_hashes()}))
+        Located(db, "staged", datasets, by="place")
+        db.register("dead", pa.table({"text_hash": as_uuids(staging.dead_hashes())}))
         db.execute(_ALIVE)
         found, nowhere = db.sql(_PLACES).to_arrow_reader(), 0
         with pa.ipc.new_file(places, found.schema) as file:

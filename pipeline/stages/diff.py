@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+import lance
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,24 +22,30 @@ from pipeline.stages.held import source_of
 from pipeline.store.log import Entry
 from pipeline.store.table import open_version
 
-_LEDGER = """
-create temp table ledger as
-select doc_id, any_value(uri) as uri, any_value(doc_hash) as doc_hash, any_value(doc_token) as token
-from stretches group by doc_id
+# What is the same on both sides is met once, and kept nowhere.
+_FOUND = """
+create temp table found as
+select m.doc_id, m.uri, m.token, l.doc_id as known, l.uri as known_uri, l.doc_hash as known_hash,
+       first, length
+from stretches l full join manifest m on l.doc_id = m.doc_id
+where l.doc_id is null or m.doc_id is null or {which}
 """
-
-_CHANGES = """
-select m.doc_id, m.uri, m.token, l.doc_hash as known_hash, l.uri as known_uri
-from manifest m left join ledger l using (doc_id)
-where {which} and m.doc_id > $after
-order by m.doc_id
-"""
-_ALTERED = "l.doc_id is null or l.token <> m.token or l.uri <> m.uri"
+_ALTERED = "l.doc_token <> m.token or l.uri <> m.uri"
 _NAMED = "m.doc_id in (select doc_id from named)"
 _ALL = "true"
+
+_CHANGES = """
+select doc_id, any_value(uri) as uri, any_value(token) as token, any_value(known_hash) as known_hash,
+       any_value(known_uri) as known_uri
+from found m where {which} and doc_id > $after group by doc_id order by doc_id
+"""
+_MISSING = """
+select known, any_value(known_uri) from found where doc_id is null group by known order by known
+"""
+_NEW = "select count(*) from found where known is null"
 _WHOLE = Window("", 2**62)
 
-_AT_ONCE = 65_536  # rows of the table
+_AT_ONCE = 32_768  # rows of the table
 
 # Rows of a document that lie one behind the other, as they mostly all do.
 _STRETCHES = pa.schema(
@@ -50,13 +57,11 @@ _STRETCHES = pa.schema(
 )
 
 _ADDRESSES = """
-select doc_id, first + unnest(range(length)) as address from stretches
-where doc_id in (select doc_id from replaceable)
+select known as doc_id, first + unnest(range(length)) as address from found
+where known in (select doc_id from replaceable)
 """
 ADDRESSES = "addresses"
 """Where the rows of documents lie that the run may replace, in the version that it was compared with."""
-
-_MISSING = "select doc_id, uri from ledger anti join manifest using (doc_id) order by doc_id"
 
 
 def list_documents(context: Context) -> int:
@@ -117,41 +122,46 @@ class _Compared:
 
 
 def _compared(context: Context) -> _Compared:
+    manifest, only = context.staging.read_table("manifest"), context.job.only
     with store_errors(context.job.store), set_operations() as db:
-        db.register("manifest", context.staging.read_table("manifest"))
-        db.register("read", _stretches(context))
-        db.execute("create temp table stretches as select * from read")
-        db.execute(_LEDGER)
-        only, window = context.job.only, context.job.window or _WHOLE
+        db.register("manifest", manifest)
+        db.register("stretches", _stretches(context))
         db.register("named", pa.table({"doc_id": list(only or ())}, schema=schema.DOCUMENT_IDS))
         which = _NAMED if only is not None else _ALL if context.job.everything else _ALTERED
-        found = db.sql(_CHANGES.format(which=f"({which})"), params={"after": window.after})
+        db.execute(_FOUND.format(which=which))
+        window, which = context.job.window or _WHOLE, _ALL if only is None else _NAMED
+        found = db.sql(_CHANGES.format(which=which), params={"after": window.after})
         # DuckDB 2.0.0 forgets a limit where the other side of the join is empty.
         changes = found.to_arrow_table().cast(schema.CHANGES).slice(0, window.most)
         missing = db.execute(_MISSING).fetchall()
         if only is not None:
             missing = [row for row in missing if row[0] in set(only)]
-        [(held,)] = db.execute("select count(*) from ledger semi join manifest using (doc_id)").fetchall()
+        [(new,)] = db.execute(_NEW).fetchall()
         source = source_of(context)
         gone = list(_gone(context, source, missing, _moved_from(changes, source)))
         gone_ids = pa.table({"doc_id": gone}, schema=schema.DOCUMENT_IDS)
         known = changes.filter(changes["known_hash"].is_valid())
         db.register("replaceable", pa.concat_tables([known.select(["doc_id"]), gone_ids]))
         addresses = db.sql(_ADDRESSES).to_arrow_table().cast(schema.ADDRESSES)
-    return _Compared(changes, gone_ids, held, addresses)
+    return _Compared(changes, gone_ids, len(manifest) - new, addresses)
 
 
 def _stretches(context: Context) -> pa.RecordBatchReader:
     """What the table holds of documents: it is its own ledger, and a document's rows lie side by side."""
     dataset = open_version(context.store, context.job.table, context.live) if context.live else None
 
+    def scanned(dataset: lance.LanceDataset) -> Iterator[pa.RecordBatch]:
+        scanner = dataset.scanner(
+            _STRETCHES.names[:4],
+            with_row_address=True,
+            batch_size=_AT_ONCE,
+            batch_readahead=2,
+            fragment_readahead=1,
+        )
+        yield from scanner.to_batches()
+
     def batches() -> Iterator[pa.RecordBatch]:
-        columns = _STRETCHES.names[:4]
-        for batch in (
-            dataset.scanner(columns, with_row_address=True, batch_size=_AT_ONCE).to_batches()
-            if dataset
-            else ()
-        ):
+        for batch in scanned(dataset) if dataset else ():
             names, addresses = batch["doc_id"], batch["_rowaddr"].to_numpy()
             other = pc.not_equal(names[1:], names[:-1]).to_numpy(zero_copy_only=False)
             starts = np.flatnonzero(np.concatenate([[True], other | (np.diff(addresses) != 1)]))

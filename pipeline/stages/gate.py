@@ -14,7 +14,7 @@ from pipeline.adapters import as_turned, turned
 from pipeline.analysis.labelled import DEPTH, Labelled
 from pipeline.analysis.measures import measures
 from pipeline.cache import VectorCache
-from pipeline.datasets import Located, set_operations
+from pipeline.datasets import Located, as_uuids, set_operations
 from pipeline.embedding import connect
 from pipeline.embedding.retry import Retrier
 from pipeline.errors import GateFailed, Rejected
@@ -126,7 +126,7 @@ def _cached(context: Context, hashes: pa.Array) -> list[Vectors | None]:
     known: list[Vectors | None] = [None] * len(hashes)
     if dataset is not None:
         with store_errors(dataset.uri), set_operations() as db:
-            db.register("queries", pa.table({"text_hash": hashes}))
+            db.register("queries", pa.table({"text_hash": as_uuids(hashes)}))
             found, vectors = Located(db, "queries", [dataset]).take(hashes)
         rows = vectors.flatten().to_numpy().reshape(-1, context.job.space.dimensions)
         for place, row in zip(found.to_pylist(), rows, strict=True):

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipeline import ids
 from pipeline.adapters import as_turned
 from pipeline.cache import VectorCache
-from pipeline.datasets import Located, set_operations
+from pipeline.datasets import Located, as_uuids, set_operations
 from pipeline.job import Job
 from pipeline.objects import store_errors
 from pipeline.ports import Vectors
@@ -28,9 +28,10 @@ def recalling(context: Context) -> Iterator["Recall"]:
     datasets = [dataset for dataset in (cached, live) if dataset is not None]
     with set_operations() as db:
         with store_errors(job.store):
-            db.execute("create temp table sentences (text_hash varchar)")
+            db.execute("create temp table sentences (text_hash uuid)")
             for rows in read_shards(context.staging, SENTENCES, ["text_hash"]):
-                db.from_arrow(rows).insert_into("sentences")
+                hashes = as_uuids(rows["text_hash"].combine_chunks())
+                db.from_arrow(pa.table({"text_hash": hashes})).insert_into("sentences")
             located = Located(db, "sentences", datasets) if datasets else None
         yield Recall(job, located)
 

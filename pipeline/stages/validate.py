@@ -15,7 +15,7 @@ from pipeline.stages.context import Context
 from pipeline.store.table import generation_uri
 
 _NORM_TOLERANCE = 1e-3
-_MEMORY = "300MB"  # for sets; what is larger goes to disk
+_MEMORY = "150MB"  # for sets; what is larger goes to disk
 _COUNTS = "select count(*), count(distinct chunk_id) from ids"
 
 

@@ -8,7 +8,7 @@ from pipeline.objects import Objects
 from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.store.log import Entry, Log, beside, under_way
-from pipeline.store.table import EMPTY, ensure_generation, generation_name, tag_live
+from pipeline.store.table import EMPTY, ensure_generation, generation_files, generation_name, tag_live
 
 
 def generation_for(objects: Objects, table: str, space: Space, splitter: SplitterSpec) -> str:
@@ -79,10 +79,7 @@ def switch(objects: Objects, filled: Log, base: Entry, run_id: str) -> Entry | N
 def drop(objects: Objects, filled: Log) -> int:
     """Throw away a generation that is not live; gives its bytes. What it has paid for stays in the cache."""
     _forget(objects, filled)
-    table = f"tables/{filled.table}"
-    objects.delete(f"{table}/indexes/{filled.generation}.json")
-    folders = (f"{table}/sketches/{filled.generation}", f"{table}/{filled.generation}.lance")
-    lost = {one.path: one.size for folder in folders for one in objects.listed(folder)}
+    lost = generation_files(objects, filled.table, str(filled.generation))
     objects.delete_all(list(lost))
     return sum(lost.values())
 

@@ -19,7 +19,7 @@ from pipeline.objects import Objects
 from pipeline.space import Space
 from pipeline.splitter_spec import SplitterSpec
 
-_ENTRY = re.compile(r"/(?P<number>[0-9]+)\.json$")
+_ENTRY = re.compile(r"(?P<number>[0-9]+)\.json")
 _READ = 256  # entries at a time
 _AHEAD = 64  # entries asked for at once on object storage: a small one takes as long as its request's way
 
@@ -60,7 +60,7 @@ class Log:
 
     def numbers(self) -> list[int]:
         """The numbers of all versions, oldest first; no entry is read."""
-        found = map(_ENTRY.search, self._objects.paths(self._folder))
+        found = map(_ENTRY.fullmatch, self._objects.names(self._folder))
         return sorted(int(entry["number"]) for entry in found if entry)
 
     def last(self) -> Entry | None:

@@ -11,7 +11,7 @@ from pipeline.datasets import clean, open_dataset, times_of
 from pipeline.objects import Objects, store_errors
 from pipeline.store.keep import Keep
 from pipeline.store.log import Entry, Log
-from pipeline.store.table import generation_uri
+from pipeline.store.table import generation_files, generation_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +77,21 @@ def retain(
         uri = generation_uri(objects, table, generation)
         with store_errors(uri):
             dataset = open_dataset(uri, objects.options)
-            if dataset is None:
-                continue
-            there = times_of(dataset)
+            there = times_of(dataset) if dataset else {}
             old = len(gone & there.keys())
-            if wanted and old:
+            if wanted and old and dataset:
                 horizon = min(since or moment, moment - timedelta(hours=keep.grace))
                 doomed = [one for one, made in there.items() if one not in wanted and made < horizon]
                 reclaimed += Reclaimed(old, 0, 0 if dry_run else clean(dataset, doomed))
-            elif not wanted:
-                reclaimed += Reclaimed(old, 1, _drop(objects, table, generation, dry_run))
+            elif not wanted:  # and where it has gone, what it has left
+                size = _drop(objects, table, generation, dry_run)
+                reclaimed += Reclaimed(old, 1 if size else 0, size)
     return reclaimed
 
 
 def _drop(objects: Objects, table: str, generation: str, dry_run: bool) -> int:
     """Remove a generation that no version which stays is of; gives its bytes."""
-    sizes = {kept.path: kept.size for kept in objects.listed(f"tables/{table}/{generation}.lance")}
+    sizes = generation_files(objects, table, generation)
     if not dry_run:
-        for path in sizes:
-            objects.delete(path)
+        objects.delete_all(list(sizes))
     return sum(sizes.values())

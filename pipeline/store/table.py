@@ -37,6 +37,14 @@ def _path(table: str, generation: str) -> str:
     return f"tables/{table}/{generation}.lance"
 
 
+def generation_files(objects: Objects, table: str, generation: str) -> dict[str, int]:
+    """All that is kept of a generation, with its bytes: its dataset, and what searches have beside it."""
+    beside = (f"tables/{table}/indexes", f"tables/{table}/sketches/{generation}")
+    index = f"{beside[0]}/{generation}.json"
+    found = [one for folder in (*beside, _path(table, generation)) for one in objects.listed(folder)]
+    return {one.path: one.size for one in found if one.path == index or not one.path.startswith(beside[0])}
+
+
 def fragment_rows(dimensions: int) -> int:
     """How many rows make a large fragment: a writer needs some twice its size in memory."""
     return max(8192, min(_MANY, _FRAGMENT // (4 * dimensions + _TEXT)))
@@ -163,4 +171,6 @@ def _opened(uri: str, options: Options, version: int | None = None) -> lance.Lan
 def _chunk_ids(dataset: lance.LanceDataset, addresses: pa.Array) -> pa.Array:
     if not len(addresses):
         return pa.array([], pa.string())
-    return dataset._take_rows(addresses.to_pylist(), columns=["chunk_id"])["chunk_id"].combine_chunks()
+    parts = (addresses.slice(first, _MANY).to_pylist() for first in range(0, len(addresses), _MANY))
+    taken = [dataset._take_rows(part, columns=["chunk_id"])["chunk_id"].combine_chunks() for part in parts]
+    return pa.concat_arrays(taken)

@@ -139,11 +139,13 @@ def _versions(folder: Path) -> None:
     store = str(folder / "many")
     _child("entries", store=store)
     for words in (("versions", "docs"), ("versions", "docs", "--json"), ("rollback", "docs", "5000")):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command(*words, "--store", store), capture_output=True, check=False)
-        seconds = time.perf_counter() - began
+        seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         said = f": {done.stderr.decode()[:200]}" if done.returncode else ""
-        print(f"vecmill {' '.join(words)}, {_VERSIONS:,} versions: {seconds:.2f} s (<= 2){said}")
+        took = f"{seconds:.2f} s (<= 2), {cpu:.2f} s of CPU"
+        print(f"vecmill {' '.join(words)}, {_VERSIONS:,} versions: {took}{said}")
 
 
 def _number(value: Any) -> str:

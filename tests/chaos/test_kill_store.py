@@ -83,7 +83,7 @@ def _lost(store: str) -> set[str]:
         for version in newest.versions():
             opened = lance.dataset(str(uri), version=int(version["version"]))
             there -= {file.path for fragment in opened.get_fragments() for file in fragment.data_files()}
-    return there | {path.name for path in Path(store).glob("runs/*/**/*.parquet")}
+    return there | {path.name for path in Path(store).glob("runs/*/**/*.arrow")}
 
 
 @pytest.mark.slow

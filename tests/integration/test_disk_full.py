@@ -101,7 +101,7 @@ def test_a_disk_that_is_full_in_any_stage_is_said_and_costs_nothing_that_was_liv
     report = run(job_for(folder, store, gate=_GATE))
     assert (report.version, len(rows(store))) == (2, 201)
     Upkeep(Objects(store), Keep(versions=1, days=0, grace=0)).run()
-    assert not list(Path(store).glob("runs/*/**/*.parquet"))
+    assert not list(Path(store).glob("runs/*/**/*.arrow"))
 
 
 def test_maintenance_on_a_full_disk_is_refused_and_done_once_there_is_room(

@@ -10,17 +10,30 @@ import pyarrow.compute as pc
 import pytest
 
 from pipeline import schema
-from pipeline.datasets import Located, create_dataset, lost_race, open_dataset, set_operations
+from pipeline.datasets import (
+    Located,
+    as_halves,
+    as_uuids,
+    create_dataset,
+    lost_race,
+    open_dataset,
+    set_operations,
+)
+from pipeline.ids import digest
 from pipeline.objects import Objects
 
 _SCHEMA = schema.vectors(4)
+
+
+def _hashes(*names: str) -> pa.Array:
+    return pa.array(map(digest, names), pa.string())
 
 
 def _rows(first: int, count: int) -> pa.Table:
     """Rows whose vector is their number, four times."""
     numbers = np.repeat(np.arange(first, first + count, dtype=np.float32), 4)
     column = pa.FixedSizeListArray.from_arrays(pa.array(numbers), 4)
-    return pa.table([pa.array([f"h{n}" for n in range(first, first + count)]), column], schema=_SCHEMA)
+    return pa.table([_hashes(*(f"h{n}" for n in range(first, first + count))), column], schema=_SCHEMA)
 
 
 @pytest.fixture
@@ -75,7 +88,8 @@ def test_a_commit_that_comes_second_is_known_as_such(objects: Objects) -> None:
 def _taken(asked: pa.Array, *datasets: lance.LanceDataset) -> tuple[pa.Array, pa.Array]:
     """Look up texts, of which all but one are known to the look-up beforehand."""
     with set_operations() as db:
-        db.register("these", pa.table({"text_hash": asked.filter(pc.not_equal(asked, "unforeseen"))}))
+        known = asked.filter(pc.not_equal(asked, digest("unforeseen")))
+        db.register("these", pa.table({"text_hash": as_uuids(known)}))
         return Located(db, "these", datasets).take(asked)
 
 
@@ -86,8 +100,8 @@ def test_vectors_are_found_for_whatever_is_asked_in_its_order_across_fragments_a
     for first in (0, 10, 20):
         lance.write_dataset(_rows(first, 10), uri, mode="append" if first else "create")
     dataset = lance.dataset(uri)
-    dataset.delete("text_hash in ('h0', 'h11', 'h12', 'h29')")
-    asked = pa.array(["h28", "h3", "never", "h11", "h3", "h10", "h28", "h0"])
+    dataset.delete(f"text_hash in {tuple(_hashes('h0', 'h11', 'h12', 'h29').to_pylist())}")
+    asked = _hashes("h28", "h3", "never", "h11", "h3", "h10", "h28", "h0")
     found, vectors = _taken(asked, lance.dataset(uri))
     assert found.to_pylist() == [0, 1, 4, 5, 6]
     assert [vector[0] for vector in vectors.to_pylist()] == [28, 3, 3, 10, 28]
@@ -105,7 +119,7 @@ def test_a_vector_comes_from_the_first_dataset_that_has_it(objects: Objects) -> 
         uri = objects.at(f"{name}.lance")
         lance.write_dataset(rows.set_column(place, rows.schema.field("vector"), column), uri)
         datasets.append(lance.dataset(uri))
-    asked = pa.array(["h6", "h2", "h4", "h0", "unforeseen", "h3", "h6"])
+    asked = _hashes("h6", "h2", "h4", "h0", "unforeseen", "h3", "h6")
     found, vectors = _taken(asked, *datasets)
     assert found.to_pylist() == [0, 1, 2, 3, 5, 6]
     assert [vector[0] for vector in vectors.to_pylist()] == [206, 2, 104, 0, 103, 206]
@@ -115,11 +129,20 @@ def test_nothing_is_found_where_nothing_is(objects: Objects) -> None:
     create_dataset(objects, "x.lance", _SCHEMA.empty_table())
     empty = lance.dataset(objects.at("x.lance"))
     for asked in (["a"], []):
-        found, vectors = _taken(pa.array(asked, pa.string()), empty)
+        found, vectors = _taken(_hashes(*asked), empty)
         assert (len(found), len(vectors)) == (0, 0)
     lance.write_dataset(_rows(0, 2), empty.uri, mode="append")
-    found, vectors = _taken(pa.array(["a"]), lance.dataset(empty.uri))
+    found, vectors = _taken(_hashes("a"), lance.dataset(empty.uri))
     assert (len(found), len(vectors)) == (0, 0)
+
+
+def test_hashes_are_the_numbers_that_they_spell_also_in_a_slice() -> None:
+    hashes = _hashes("a", "b", "c")
+    for part in (hashes, hashes.slice(1, 2), hashes.slice(3)):
+        assert [one.hex for one in as_uuids(part).to_pylist()] == part.to_pylist()
+        assert [f"{first:016x}{last:016x}" for first, last in as_halves(part).tolist()] == part.to_pylist()
+    with pytest.raises(ValueError, match="32 hexadecimal digits"):
+        as_uuids(pa.array(["abcd"]))
 
 
 def test_a_dataset_that_cannot_be_read_in_a_join_is_a_fault_of_the_storage(objects: Objects) -> None:

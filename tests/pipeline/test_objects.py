@@ -38,7 +38,8 @@ def test_paths_are_those_below_a_folder_in_order(objects: Objects) -> None:
     assert objects.paths("a/b") == ["a/b/1", "a/b/2"]
     assert objects.paths("a") == ["a/b/1", "a/b/2", "a/bc/3"]
     assert objects.folders("a") == ["b", "bc"]
-    assert (objects.paths("nowhere"), objects.folders("nowhere")) == ([], [])
+    assert sorted(objects.names("a/b")) == ["1", "2"]
+    assert (objects.paths("nowhere"), objects.folders("nowhere"), objects.names("nowhere")) == ([], [], [])
 
 
 def test_deleting_what_another_deleted_already_is_no_error(objects: Objects) -> None:
@@ -72,7 +73,12 @@ def test_a_store_where_a_file_stands_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["../outside", "a/../../b", "a//b", "a/./b", "a\nb", "a\0b", "\udcff"])
 def test_a_path_that_leaves_the_store_or_is_none_is_bad_input(objects: Objects, path: str) -> None:
-    uses = (objects.get, lambda path: objects.put(path, b""), lambda path: objects.create(path, b""))
+    uses = (
+        objects.get,
+        objects.names,
+        lambda path: objects.put(path, b""),
+        lambda path: objects.create(path, b""),
+    )
     for use in uses:
         with pytest.raises(InputError, match="cannot be a path in a store"):
             use(path)

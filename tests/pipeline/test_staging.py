@@ -27,7 +27,7 @@ def test_a_table_comes_back_as_it_was_staged(staging: Staging) -> None:
 
 
 def test_what_was_never_staged_is_named(staging: Staging) -> None:
-    with pytest.raises(FileNotFoundError, match=r"runs/run-1/plan\.parquet was never staged"):
+    with pytest.raises(FileNotFoundError, match=r"runs/run-1/plan\.arrow was never staged"):
         staging.read_table("plan")
     assert staging.read_json("plan") is None
     assert list(read_shards(staging, "chunks")) == []

@@ -14,7 +14,7 @@ from pipeline.store.history import rollback
 from pipeline.store.keep import Keep
 from pipeline.store.log import Log, beside, under_way
 from pipeline.store.names import Names
-from pipeline.store.retention import retain
+from pipeline.store.retention import Reclaimed, retain
 from pipeline.store.versions import entry_at, generation_beside
 from pipeline.upkeep import Upkeep
 from tests.backfills import SPLITTER, WIDE, fill, filling_job, live, switched
@@ -107,6 +107,30 @@ def test_maintenance_leaves_a_generation_under_way_alone_and_old_ones_as_version
     assert size(objects, "docs", before.generation) > 0
     assert retain(objects, "docs", keep).generations == 1
     assert size(objects, "docs", before.generation) == 0
+    assert len(rows(store)) == 2
+
+
+def test_what_searches_had_beside_a_generation_goes_with_its_last_version(
+    objects: Objects, store: str
+) -> None:
+    job, keep = filling_job(store), Keep(versions=1, days=0, grace=0)
+    index_table(objects, "docs", Wish("none"), sketches=True)
+    before = live(store)
+    switched(job, fill(job))
+
+    def left() -> list[str]:
+        return [path for path in objects.paths("tables/docs") if before.generation in path]
+
+    beside = [path for path in left() if ".lance/" not in path]
+    assert {path.split("/")[2] for path in beside} == {"indexes", "sketches"}
+    told = retain(objects, "docs", keep, dry_run=True)
+    assert (told.versions, told.generations) == (1, 1)
+    assert set(beside) < set(left())
+    assert retain(objects, "docs", keep) == told
+    assert left() == []
+    objects.put(beside[0], b"left by one that was killed")
+    assert retain(objects, "docs", keep) == Reclaimed(0, 1, 27)
+    assert left() == []
     assert len(rows(store)) == 2
 
 
