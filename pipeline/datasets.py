@@ -125,16 +125,28 @@ def set_operations() -> "Iterator[duckdb.DuckDBPyConnection]":
             db.execute(f"detach {own}")
 
 
+@contextmanager
+def large_set_operations(memory: str = "300MB") -> "Iterator[duckdb.DuckDBPyConnection]":
+    """The same for sets that can be as large as a table: what passes `memory` goes to disk.
+
+    It is a database of its own, since one gives back its memory only when it is closed.
+    """
+    with _read_errors(), _connect(f"{os.getpid()}-{next(_numbers)}", memory_limit=memory) as db:
+        yield db
+
+
 _numbers = count()
 
 
 @cache
 def _database(pid: int) -> "duckdb.DuckDBPyConnection":
-    """One a process, since to make one takes some 20 ms, and a small run has a dozen of such joins.
+    """One a process, since to make one takes some 20 ms, and a small run has a dozen of such joins."""
+    return _connect(str(pid))
 
-    What does not fit into memory goes to a folder of its own, not into the one we were started in.
-    """
-    return duckdb.connect(config={"temp_directory": f"{tempfile.gettempdir()}/vecmill-{pid}"})
+
+def _connect(name: str, **config: str) -> "duckdb.DuckDBPyConnection":
+    """What does not fit into memory goes to a folder of its own, not into the one we were started in."""
+    return duckdb.connect(config={"temp_directory": f"{tempfile.gettempdir()}/vecmill-{name}", **config})
 
 
 @contextmanager

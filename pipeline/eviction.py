@@ -18,14 +18,13 @@ import pyarrow.parquet as pq
 
 from pipeline import ids, schema
 from pipeline.cache import folder_name, size_of
-from pipeline.datasets import lost_race, open_dataset, set_operations, without
+from pipeline.datasets import large_set_operations, lost_race, open_dataset, without
 from pipeline.objects import Objects, store_errors
 from pipeline.space import Space
 
 if TYPE_CHECKING:
     import duckdb
 
-_MEMORY = "300MB"  # for sets; what is larger goes to disk
 _ROOM = 0.9  # of the bound: so that the next maintenance has not to evict again
 _FEW = 8  # files of uses that are left alone
 
@@ -111,8 +110,8 @@ def fold_uses(objects: Objects) -> int:
 
 @contextmanager
 def _reading() -> "Iterator[duckdb.DuckDBPyConnection]":
-    with set_operations() as db:
-        db.execute(f"set memory_limit = '{_MEMORY}'; set timezone = 'UTC'; {_USES}")
+    with large_set_operations() as db:
+        db.execute(f"set timezone = 'UTC'; {_USES}")
         yield db
 
 

@@ -20,7 +20,7 @@ from lance.fragment import write_fragments
 from pipeline import schema
 from pipeline.adapters import as_turned
 from pipeline.cache import VectorCache
-from pipeline.datasets import Located, as_uuids, open_dataset, set_operations, take_vectors
+from pipeline.datasets import Located, as_uuids, large_set_operations, open_dataset, take_vectors
 from pipeline.errors import VecmillError
 from pipeline.job import Endpoint, Job
 from pipeline.objects import Objects, store_errors
@@ -35,7 +35,6 @@ from pipeline.store.table import ensure_generation, fragment_rows, generation_na
 FRAGMENTS = "fragments"
 
 _BATCH = 4096  # rows of a fragment that are read at once
-_MEMORY = "150MB"  # for sets; what is larger goes to disk
 
 _HASHES = pa.schema([("text_hash", pa.uuid()), ("place", pa.int64())])
 _STAGED = "create temp table staged as select * from hashes"
@@ -141,8 +140,7 @@ def _locate(
             columns = [as_uuids(rows["text_hash"].combine_chunks()), numbers]
             yield pa.RecordBatch.from_arrays(columns, schema=_HASHES)
 
-    with store_errors(context.job.store), set_operations() as db:
-        db.execute(f"set memory_limit = '{_MEMORY}'")
+    with store_errors(context.job.store), large_set_operations() as db:
         db.register("hashes", pa.RecordBatchReader.from_batches(_HASHES, hashes()))
         db.execute(_STAGED)
         Located(db, "staged", datasets, by="place")

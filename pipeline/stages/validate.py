@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.datasets import set_operations
+from pipeline.datasets import large_set_operations
 from pipeline.errors import VecmillError
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Engine
@@ -15,7 +15,6 @@ from pipeline.stages.context import Context
 from pipeline.store.table import generation_uri
 
 _NORM_TOLERANCE = 1e-3
-_MEMORY = "150MB"  # for sets; what is larger goes to disk
 _COUNTS = "select count(*), count(distinct chunk_id) from ids"
 
 
@@ -31,8 +30,8 @@ def validate(context: Context, engine: Engine) -> Steps[None]:
     yield shards.count
     uri = generation_uri(context.store, context.job.table, staged["generation"])
     step = FragmentCheck(context.job.store, uri, context.job.space.dimensions)
-    with set_operations() as db:
-        db.execute(f"set memory_limit = '{_MEMORY}'; create temp table ids (chunk_id varchar)")
+    with large_set_operations() as db:
+        db.execute("create temp table ids (chunk_id varchar)")
         for done, ids in enumerate(engine.map(step, staged["fragments"]), start=1):
             db.from_arrow(pa.table({"chunk_id": ids})).insert_into("ids")
             yield from shards.passed(done)

@@ -10,13 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import schema
-from pipeline.datasets import set_operations
+from pipeline.datasets import large_set_operations
 from pipeline.objects import Objects, store_errors
 from pipeline.store.log import Entry
 from pipeline.store.table import open_version
 
 _ROWS = pa.schema([schema.STAGED.field(name) for name in ("doc_id", "doc_hash", "chunk_id")])
-_MEMORY = "500MB"  # for sets; what is larger goes to disk
 
 _DOCUMENTS = """
 with a as (select doc_id, any_value(doc_hash) as hash from before group by doc_id),
@@ -52,8 +51,7 @@ def difference(objects: Objects, table: str, before: Entry, after: Entry) -> Dif
     """Compare two versions, of one generation or of two. Of what they share in files nothing is read."""
     old, new = (open_version(objects, table, entry) for entry in (before, after))
     shared = before.generation == after.generation
-    with store_errors(objects.at(f"tables/{table}")), set_operations() as db:
-        db.execute(f"set memory_limit = '{_MEMORY}'")
+    with store_errors(objects.at(f"tables/{table}")), large_set_operations("500MB") as db:
         db.from_arrow(_only_in(old, new if shared else None)).create("before")
         db.from_arrow(_only_in(new, old if shared else None)).create("after")
         documents = db.sql(_DOCUMENTS).to_arrow_table()

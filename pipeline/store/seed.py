@@ -15,14 +15,13 @@ import pyarrow as pa
 
 from pipeline import schema
 from pipeline.cache import VectorCache
-from pipeline.datasets import set_operations
+from pipeline.datasets import large_set_operations
 from pipeline.errors import InputError
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Advance, Progress, Vectors, silent
 from pipeline.space import Space
 
 _APPEND_BYTES = 64 * 2**20
-_MEMORY = "300MB"  # for sets; what is larger goes to disk
 _READ_BYTES = 16 * 2**20
 _REASONS = 5  # that are told
 _PROBES = 8  # numbers that a vector is told by: its products with as many fixed random directions
@@ -115,8 +114,7 @@ def seed(objects: Objects, space: Space, read: Callable[[], Reading], progress: 
         )
     cache = VectorCache(objects, space)
     first = read()
-    with store_errors(cache.uri), set_operations() as db:
-        db.execute(f"set memory_limit = '{_MEMORY}'")
+    with store_errors(cache.uri), large_set_operations() as db:
         cached = cache.open()
         db.register("cached", schema.vectors(space.dimensions).empty_table() if cached is None else cached)
         db.from_arrow(_SEEN.empty_table()).create("seen")
