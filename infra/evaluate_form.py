@@ -3,7 +3,6 @@
 from pydantic import Field, model_validator
 
 from infra.form import Form
-from pipeline.evaluation import Wanted
 
 
 class DriftConfig(Form):
@@ -56,7 +55,3 @@ class EvaluateConfig(Form):
         if self.at_least is not None and self.queries is None:
             raise ValueError("`at_least` is of nDCG, which needs `queries` and `qrels`")
         return self
-
-    def wanted(self) -> Wanted:
-        """What is evaluated."""
-        return Wanted(self.modes, self.dimensions, self.top_k, self.at_least)

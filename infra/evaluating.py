@@ -12,7 +12,7 @@ from pipeline import ids
 from pipeline.analysis.labelled import Labelled
 from pipeline.analysis.pairs import Pairs
 from pipeline.errors import GateFailed, InputError
-from pipeline.evaluation import Row, check, evaluate, evaluate_pairs
+from pipeline.evaluation import Row, Wanted, check, evaluate, evaluate_pairs
 from pipeline.job import Job, SourceSpec
 from pipeline.ledger import Ledger
 from pipeline.objects import Objects, resolved
@@ -29,7 +29,7 @@ def evaluated(
     recorded, and `told` who asks for it.
     """
     store = Objects(config.store.uri)
-    wanted = form.wanted()
+    wanted = Wanted(form.modes, form.dimensions, form.top_k, form.at_least)
     labelled = Labelled.read(Path(form.queries), Path(form.qrels)) if form.queries and form.qrels else None
     pairs = Pairs.read(Path(form.pairs)) if form.pairs else None
     searchers = [_opened(config, store, named) for named in (form.table, *form.against)]

@@ -74,17 +74,19 @@ COMMANDS = {
     "dead-letters": {"--run", "--table", "--stage", "--reason"},
     "maintain": {"--keep-versions", "--keep-days", "--cache-size", "--dry-run"},
     "cache": set[str](),
-    "analyze clusters": {"--k"} | OF_SOME_CHUNKS,
-    "analyze duplicates": {"--threshold", "--recall", "--most"} | OF_SOME_CHUNKS,
-    "analyze outliers": {"--reference", "--reference-where", "--k", "--quantile", "--most"} | OF_SOME_CHUNKS,
-    "analyze drift": {"--p", "--effect", "--k"},
-    "analyze coverage": {"--by"} | OF_SOME_CHUNKS,
+    "analyze clusters": {"--k", "--png"} | OF_SOME_CHUNKS,
+    "analyze duplicates": {"--threshold", "--recall", "--most", "--png"} | OF_SOME_CHUNKS,
+    "analyze outliers": {"--reference", "--reference-where", "--k", "--quantile", "--most", "--png"}
+    | OF_SOME_CHUNKS,
+    "analyze drift": {"--p", "--effect", "--k", "--png"},
+    "analyze coverage": {"--by", "--png"} | OF_SOME_CHUNKS,
     "analyze map": {"--html", "--png", "--method", "--most", "--k"} | OF_SOME_CHUNKS,
-    "analyze classify": {"--category", "--temperature", "--documents", "--labelled", "--steps"}
+    "analyze classify": {"--category", "--temperature", "--documents", "--labelled", "--steps", "--png"}
     | OF_SOME_CHUNKS
     | OF_ACCESS,
     "analyze recommend": {"--like", "--item", "--seen", "--most"} | OF_SOME_CHUNKS | OF_ACCESS,
-    "tune": {"--rounds", "--hold", "--anyway"} | OF_ACCESS,
+    "tune": {"--rounds", "--hold", "--anyway", "--into", "--model", "--loss", "--batch", "--rate"}
+    | OF_ACCESS,
     "up": {"--port", "--host", "--home"},
     "deploy": {"--pool", "--image"},
     "demo": set[str](),

@@ -30,16 +30,22 @@ def _files_of_at_most(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("size", "behind"), [(8_000, "chunks/"), (30_000, "spool/"), (80_000, "cache/"), (140_000, "tables/docs")]
+    ("size", "batch", "behind"),
+    [
+        (8_000, 150, "chunks/"),
+        (70_000, 400, "spool/"),
+        (80_000, 150, "cache/"),
+        (140_000, 150, "tables/docs"),
+    ],
 )
 def test_a_store_that_is_full_refuses_with_exit_code_7_and_the_live_version_stays(
-    tmp_path: Path, store: str, size: int, behind: str
+    tmp_path: Path, store: str, size: int, batch: int, behind: str
 ) -> None:
     folder = write_pages(tmp_path / "docs", {"a.md": "First."})
     run(job_for(folder, store))
     before = rows(store)
     write_pages(folder, {"b.md": "\n\n".join(f"# Part {n}\n\nText of part {n}." for n in range(400))})
-    job = job_for(folder, store, endpoint=Endpoint(batch_inputs=150))
+    job = job_for(folder, store, endpoint=Endpoint(batch_inputs=batch))
     with _files_of_at_most(size), pytest.raises(StoreRefused, match=behind) as refused:
         run(job)
     assert refused.value.exit_code == 7
