@@ -56,3 +56,8 @@ def meddler(s3: S3Server) -> Iterator[Meddler]:
     """A proxy before the S3 server."""
     with Meddler(target=s3.url) as proxy:
         yield proxy
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests wait for servers and for processes that they start."""
+    return (os.cpu_count() or 1) + 1

@@ -117,6 +117,7 @@ def test_a_condition_reaches_nothing_but_the_row(store: str, capsys: Captured, w
         assert (ran.code, "--where" in ran.err) == (3, True)
 
 
+@pytest.mark.slow
 def test_a_map_is_written_as_a_page_and_as_a_picture(store: str, capsys: Captured, tmp_path: Path) -> None:
     html, png = tmp_path / "map.html", tmp_path / "map.png"
     words = (

@@ -59,6 +59,7 @@ def _worker_pids() -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_what_is_signalled_to_a_run_s_group_does_not_reach_its_ray(engine: Engine) -> None:
     assert list(engine.map(abs, [-1])) == [1]  # a worker has started
     own = {pid: line for pid, line in children(os.getpid()).items() if "/ray/" in line or "ray::" in line}
@@ -80,6 +81,7 @@ def test_ray_and_inline_make_the_same_table(engine: Engine, tmp_path: Path) -> N
     assert rows(there).equals(rows(here))
 
 
+@pytest.mark.slow
 def test_requests_of_a_killed_worker_are_done_by_others(engine: Engine, store: str) -> None:
     Objects(store, create=True)
     requests = _requests(60)

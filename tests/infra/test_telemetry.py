@@ -71,6 +71,7 @@ def collector() -> Iterator[Collector]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_collector_receives_a_span_a_stage_and_what_was_embedded(
     collector: Collector, tmp_path: Path
 ) -> None:

@@ -206,6 +206,7 @@ def test_the_command_line_plans_and_ingests_by_batch(folder: Path, store: str, t
     assert done.json["embedding"]["batch_tokens"] == endpoint.ledger.tokens_billed
 
 
+@pytest.mark.slow
 def test_an_endpoint_without_batches_is_exit_3_and_says_what_to_do(
     folder: Path, store: str, tmp_path: Path
 ) -> None:

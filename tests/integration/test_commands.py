@@ -249,6 +249,7 @@ def test_a_pipeline_runs_from_its_own_folder_as_a_process_of_its_own(tmp_path: P
     assert len(rows(str(tmp_path / "vecmill-data"), "handbook")) == 3
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_is_said_before_anything_is_done(folder: Path, tmp_path: Path) -> None:
     env = {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
     ran = vecmill("ingest", "docs", "--table", "t", "--json", cwd=tmp_path, env=env)

@@ -83,6 +83,7 @@ def test_creators_that_race_lose_nothing_of_what_either_appends(places: Places, 
         assert [index.name for index in generation.checkout_version(2).describe_indices()] == ["text_idx"]
 
 
+@pytest.mark.slow
 def test_two_processes_ingesting_one_folder_publish_it_once(
     tmp_path: Path, places: Places, rivals: Rivals
 ) -> None:

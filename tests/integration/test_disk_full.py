@@ -104,6 +104,7 @@ def test_a_disk_that_is_full_in_any_stage_is_said_and_costs_nothing_that_was_liv
     assert not list(Path(store).glob("runs/*/**/*.arrow"))
 
 
+@pytest.mark.slow
 def test_maintenance_on_a_full_disk_is_refused_and_done_once_there_is_room(
     tmp_path: Path, disk: Disk
 ) -> None:

@@ -219,6 +219,7 @@ run(job_for(Path(folder), store, **metered(url, batch_inputs=1, max_in_flight=3)
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_sending_but_what_is_on_its_way_lands_in_the_cache(
     tmp_path: Path, store: str
 ) -> None:

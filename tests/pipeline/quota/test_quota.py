@@ -104,6 +104,7 @@ def test_no_minute_sees_more_whatever_is_asked(
     assert rpm is None or requests <= rpm
 
 
+@pytest.mark.slow
 def test_a_thousand_workers_of_twenty_runs_share_a_hundred_million_tokens_evenly_and_cheaply() -> None:
     crowd = Crowd(1_000_000, 100_000_000, ("schedule",) * 20, 50, 20_000).work(130)
     requests, tokens = crowd.most_in_a_minute()

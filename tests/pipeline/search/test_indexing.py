@@ -140,6 +140,7 @@ def test_a_table_that_has_grown_large_gets_an_index_unless_none_is_wished_for(
     assert keep_current(objects, "docs") is None
 
 
+@pytest.mark.slow
 def test_an_index_can_be_taken_away(folder: Path, store: str) -> None:
     index_table(Objects(store), "docs", Wish("ivf_sq"))
     made = index_table(Objects(store), "docs", Wish("none"))
@@ -147,6 +148,7 @@ def test_an_index_can_be_taken_away(folder: Path, store: str) -> None:
     assert _recall(store, Ask(top_k=11)) == 1.0
 
 
+@pytest.mark.slow
 def test_an_older_version_without_the_index_is_searched_all_the_same(folder: Path, store: str) -> None:
     index_table(Objects(store), "docs", Wish("ivf_rq"))
     assert len(Searcher(Objects(store), "docs", at=1).find("river", Ask(top_k=5))) == 5
