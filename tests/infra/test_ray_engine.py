@@ -25,6 +25,8 @@ from tests.models import DIMENSIONS, onnx_folder
 from tests.processes import children, still_there
 from tests.support import job_for, metered, rows, run, write_pages
 
+pytestmark = pytest.mark.slow
+
 _LIMITS = Limits(inputs=4, tokens=10_000, tokens_an_input=1000, batch=4)
 
 
@@ -59,7 +61,6 @@ def _worker_pids() -> list[int]:
     return found
 
 
-@pytest.mark.slow
 def test_what_is_signalled_to_a_run_s_group_does_not_reach_its_ray(engine: Engine) -> None:
     assert list(engine.map(abs, [-1])) == [1]  # a worker has started
     own = {pid: line for pid, line in children(os.getpid()).items() if "/ray/" in line or "ray::" in line}
@@ -81,7 +82,6 @@ def test_ray_and_inline_make_the_same_table(engine: Engine, tmp_path: Path) -> N
     assert rows(there).equals(rows(here))
 
 
-@pytest.mark.slow
 def test_requests_of_a_killed_worker_are_done_by_others(engine: Engine, store: str) -> None:
     Objects(store, create=True)
     requests = _requests(60)
@@ -101,7 +101,6 @@ def test_requests_of_a_killed_worker_are_done_by_others(engine: Engine, store: s
     assert endpoint.ledger.max_in_flight <= 6
 
 
-@pytest.mark.slow
 def test_a_refusal_on_a_worker_arrives_as_our_own_error(engine: Engine, store: str) -> None:
     Objects(store, create=True)
     with MeteredEndpoint(key="another key") as endpoint:
@@ -110,7 +109,6 @@ def test_a_refusal_on_a_worker_arrives_as_our_own_error(engine: Engine, store: s
             list(engine.embed(job, _requests(3)))
 
 
-@pytest.mark.slow
 def test_a_poisonous_text_on_a_worker_is_rejected_alone(engine: Engine, store: str) -> None:
     Objects(store, create=True)
     requests = _requests(4)
@@ -122,7 +120,6 @@ def test_a_poisonous_text_on_a_worker_is_rejected_alone(engine: Engine, store: s
     assert sum(outcome.texts for outcome in outcomes) == 15
 
 
-@pytest.mark.slow
 def test_workers_with_a_model_of_their_own_make_the_same_table(engine: Engine, tmp_path: Path) -> None:
     folder, here, there = write_pages(tmp_path / "docs", _pages()), str(tmp_path / "a"), str(tmp_path / "b")
     space = identified(Space("onnx", str(onnx_folder(tmp_path / "small")), DIMENSIONS))

@@ -88,6 +88,7 @@ def test_after_the_switch_the_table_is_as_if_freshly_ingested(
     assert under_way(Objects(store), "docs") == []
 
 
+@pytest.mark.slow
 def test_what_is_ingested_during_a_backfill_is_taken_along(folder: Path, store: str, tmp_path: Path) -> None:
     number = iter(range(99))
 
@@ -125,6 +126,7 @@ def test_a_backfill_that_is_repeated_does_nothing_and_pays_nothing(folder: Path,
         assert again.generation == first.generation
 
 
+@pytest.mark.slow
 def test_parts_are_kept_and_a_failed_backfill_goes_on_behind_them(
     folder: Path, store: str, tmp_path: Path
 ) -> None:
@@ -238,6 +240,7 @@ def test_another_splitter_is_another_generation_in_the_same_space(
     assert rows(store).equals(_fresh(folder, tmp_path, splitter=spec, space=Space("local", "wordllama", 64)))
 
 
+@pytest.mark.slow
 def test_a_part_of_the_table_is_filled_kept_in_step_and_completed(
     folder: Path, store: str, tmp_path: Path
 ) -> None:
@@ -364,6 +367,7 @@ def test_a_backfill_on_object_storage_is_as_one_in_a_folder(tmp_path: Path, remo
     assert under_way(Objects(remote), "docs") == []
 
 
+@pytest.mark.slow
 def test_two_backfills_at_once_come_to_one_and_pay_once(folder: Path, store: str, tmp_path: Path) -> None:
     with MeteredEndpoint(key="sk-test") as endpoint:
         access = metered(endpoint.url, batch_inputs=4)
@@ -375,6 +379,7 @@ def test_two_backfills_at_once_come_to_one_and_pay_once(folder: Path, store: str
         assert rows(store).equals(_fresh(folder, tmp_path, **access))
 
 
+@pytest.mark.slow
 def test_a_generation_becomes_live_with_the_index_and_the_sketches_of_the_old_one(
     tmp_path: Path, store: str
 ) -> None:

@@ -21,6 +21,8 @@ from tests.endpoint import BatchRules, Calls, Faults, MeteredEndpoint
 from tests.pipeline.batch.service import Time
 from tests.support import OPENAI, command, job_for, metered, rows, run, vecmill, write_pages
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-test"
 PAGES = {
     f"{n:02}.md": f"# Page {n}\n\nParagraph one of page {n}.\n\n## 第二節\n\n第{n}頁の段落です。"
@@ -195,7 +197,6 @@ def _words(folder: Path, store: str, url: str, *more: str, verb: str = "ingest")
 _ENV = {"OPENAI_API_KEY": KEY}
 
 
-@pytest.mark.slow
 def test_the_command_line_plans_and_ingests_by_batch(folder: Path, store: str, tmp_path: Path) -> None:
     with _served() as endpoint:
         planned = vecmill(*_words(folder, store, endpoint.url, verb="plan"), cwd=tmp_path, env=_ENV)
@@ -206,7 +207,6 @@ def test_the_command_line_plans_and_ingests_by_batch(folder: Path, store: str, t
     assert done.json["embedding"]["batch_tokens"] == endpoint.ledger.tokens_billed
 
 
-@pytest.mark.slow
 def test_an_endpoint_without_batches_is_exit_3_and_says_what_to_do(
     folder: Path, store: str, tmp_path: Path
 ) -> None:
@@ -219,12 +219,7 @@ def test_an_endpoint_without_batches_is_exit_3_and_says_what_to_do(
 
 @pytest.mark.parametrize(
     ("operation", "moment"),
-    [
-        ("create", "after"),
-        pytest.param("create", "before", marks=pytest.mark.slow),
-        pytest.param("get", "after", marks=pytest.mark.slow),
-        pytest.param("content", "after", marks=pytest.mark.slow),
-    ],
+    [("create", "before"), ("create", "after"), ("get", "after"), ("content", "after")],
 )
 def test_a_process_killed_while_it_deals_with_a_batch_is_gone_on_with_and_no_text_is_billed_twice(
     folder: Path, store: str, tmp_path: Path, operation: str, moment: str
@@ -259,9 +254,7 @@ def _later() -> float:
     return time.time() + 120
 
 
-@pytest.mark.parametrize(
-    "end", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)], ids=lambda end: end.name
-)
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT], ids=lambda end: end.name)
 def test_an_interrupted_run_says_that_its_batches_go_on_and_the_next_collects_them(
     folder: Path, store: str, tmp_path: Path, end: signal.Signals
 ) -> None:

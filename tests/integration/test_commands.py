@@ -260,9 +260,8 @@ def test_a_server_that_does_not_answer_is_said_before_anything_is_done(folder: P
     assert not (tmp_path / "vecmill-data").exists()
 
 
-@pytest.mark.parametrize(
-    "started", ["by a person", pytest.param("in the background of a script", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("started", ["by a person", "in the background of a script"])
 def test_an_interrupted_run_says_so_ends_with_130_and_pays_for_nothing_twice(
     started: str, folder: Path, store: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,8 @@ from tests.pipeline.stages.steps import assembled
 from tests.storage import S3Server
 from tests.support import LOCAL, job_for, metered, rows, run, write_pages
 
+pytestmark = pytest.mark.slow
+
 _ROUNDS = 2
 
 Places = Callable[[], str]
@@ -52,7 +54,7 @@ def rivals(_reachable: None) -> Iterator[Rivals]:
         yield found
 
 
-@pytest.fixture(params=["folder", pytest.param("object storage", marks=pytest.mark.slow)])
+@pytest.fixture(params=["folder", "object storage"])
 def places(request: pytest.FixtureRequest, s3: S3Server, tmp_path: Path) -> Places:
     numbers = iter(range(100))
     on_folders: Places = lambda: str(tmp_path / f"store-{next(numbers)}")  # noqa: E731
@@ -69,7 +71,6 @@ def _uri(store: str) -> str:
     return Objects(store).at(f"tables/docs/{generation}")
 
 
-@pytest.mark.slow
 def test_creators_that_race_lose_nothing_of_what_either_appends(places: Places, rivals: Rivals) -> None:
     stores = [places() for _ in range(3)]
     rivals.race(create_at_once, [stores, stores], ["a", "b"])
@@ -83,7 +84,6 @@ def test_creators_that_race_lose_nothing_of_what_either_appends(places: Places, 
         assert [index.name for index in generation.checkout_version(2).describe_indices()] == ["text_idx"]
 
 
-@pytest.mark.slow
 def test_two_processes_ingesting_one_folder_publish_it_once(
     tmp_path: Path, places: Places, rivals: Rivals
 ) -> None:
@@ -177,7 +177,6 @@ def test_what_somebody_else_writes_over_a_table_is_undone_by_the_next_publish(
     assert rows(store, version=1).equals(before)
 
 
-@pytest.mark.slow
 def test_clocks_that_differ_by_hours_change_nothing_of_what_is_live(
     tmp_path: Path, places: Places, rivals: Rivals
 ) -> None:
@@ -235,7 +234,6 @@ def _table_files(folder: Path) -> None:
             writer.writerows([f"{file}-{row}", f"row {row} 行"] for row in range(8))
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_ten_runs_at_once_come_to_what_they_come_to_one_after_another(tmp_path: Path, places: Places) -> None:
     store, folder = places(), tmp_path / "rows"

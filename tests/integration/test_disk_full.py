@@ -21,6 +21,8 @@ from pipeline.store.log import Log
 from pipeline.upkeep import Upkeep
 from tests.support import job_for, rows, run, write_pages
 
+pytestmark = pytest.mark.slow
+
 _SIZE = 24 * 2**20
 _GATE = Gate(canaries=(Canary("rivers", ("a.md",)),))
 
@@ -77,11 +79,10 @@ def _filled_at(disk: Disk, fatal: str) -> Callable[..., Any]:
     return runner
 
 
-_STAGES = ["embed", "assemble", "publish"]
-_OTHERS = ["list_documents", "diff", "split", "plan", "gate"]
+_STAGES = ["list_documents", "diff", "split", "plan", "embed", "assemble", "gate", "publish"]
 
 
-@pytest.mark.parametrize("stage", [*_STAGES, *(pytest.param(one, marks=pytest.mark.slow) for one in _OTHERS)])
+@pytest.mark.parametrize("stage", _STAGES)
 def test_a_disk_that_is_full_in_any_stage_is_said_and_costs_nothing_that_was_live(
     tmp_path: Path, disk: Disk, stage: str
 ) -> None:
@@ -104,7 +105,6 @@ def test_a_disk_that_is_full_in_any_stage_is_said_and_costs_nothing_that_was_liv
     assert not list(Path(store).glob("runs/*/**/*.arrow"))
 
 
-@pytest.mark.slow
 def test_maintenance_on_a_full_disk_is_refused_and_done_once_there_is_room(
     tmp_path: Path, disk: Disk
 ) -> None:

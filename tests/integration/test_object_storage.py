@@ -41,6 +41,7 @@ def _ingest(folder: Path, *more: str) -> list[str]:
     return ["ingest", str(folder), "--table", "docs", *more]
 
 
+@pytest.mark.slow
 def test_every_command_works_there_as_on_a_folder(
     folder: Path, remote: str, store: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_second_run_sends_nothing_and_a_changed_page_only_what_is_new_in_it(
         assert endpoint.ledger.billed_more_than_once() == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["split", "plan", "embed", "assemble", "publish"])
 def test_after_a_kill_between_the_rounds_nothing_is_paid_twice(folder: Path, store: str, stage: str) -> None:
     with MeteredEndpoint(key="sk-test") as endpoint:

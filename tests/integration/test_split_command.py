@@ -62,6 +62,7 @@ def test_structure_is_kept_better_by_markdown_than_by_windows_on_real_pages(
     assert markdown["ends"]["inside_word"] == 0 < fixed["ends"]["word"]
 
 
+@pytest.mark.slow
 def test_whoever_reads_the_beginning_only_has_read_enough(tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("Water flows to the sea. " * 10_000)
     for words in (["--full"], ["--json"]):
