@@ -61,3 +61,8 @@ def meddler(s3: S3Server) -> Iterator[Meddler]:
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: tests wait for servers and for processes that they start."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what is given more time than others, lest one process be left with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)

@@ -12,10 +12,25 @@ from typing import Any
 
 import httpx
 
+from tests.processes import children
 from tests.support import command
 
 BUSY = 4  # times as long as on a quiet machine: a busy one is no defect
 _START_SECONDS = 240  # on a machine that does much else
+METERED = """
+[store]
+uri = "store"
+
+[pipelines.pages]
+table = "pages"
+source = {{ uri = "pages" }}
+embedding = {{ provider = "openai", model = "text-embedding-3-small", dimensions = 64, base_url = "{url}", \
+batch_inputs = 1, max_in_flight = 2 }}
+"""
+"""A vecmill.toml whose one pipeline sends to a metered endpoint, a page at a time."""
+
+PAGES = {f"{n:03}.md": f"# Page {n}\n\nParagraph of page {n}. 第{n}頁の段落です。" for n in range(60)}
+
 _DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -93,6 +108,10 @@ class Up:
             return process.wait(timeout=90)
         finally:
             process.kill()
+
+    def processes(self, words: str) -> list[int]:
+        """The processes below it whose command lines hold some words."""
+        return [pid for pid, line in children(self.pid).items() if words in line]
 
     def log(self, name: str) -> str:
         """The end of a log, for messages."""
