@@ -90,11 +90,19 @@ def _left(mark: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["inline", "ray"])
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    ("moment", "engine", "sent"),  # each of a kind with each of another
+    [
+        ("waiting for answers", "inline", signal.SIGINT),
+        ("waiting for answers", "ray", signal.SIGTERM),
+        ("between attempts", "inline", signal.SIGTERM),
+        ("between attempts", "ray", signal.SIGINT),
+        ("waiting for the quota", "inline", signal.SIGINT),
+        ("waiting for the quota", "ray", signal.SIGTERM),
+    ],
+)
 def test_a_run_that_is_told_to_stop_does_so_at_once_and_the_next_goes_on(
-    sent: signal.Signals, moment: str, engine: str, tmp_path: Path
+    moment: str, engine: str, sent: signal.Signals, tmp_path: Path
 ) -> None:
     write_pages(tmp_path / "docs", PAGES)
     latency, faults, options, after = MOMENTS[moment]

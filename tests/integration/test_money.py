@@ -127,7 +127,7 @@ def _until_it_goes_through(job: Job, store: str, endpoint: MeteredEndpoint) -> i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_what_may_have_been_billed_never_passes_a_budget_whatever_goes_wrong(
     tmp_path: Path, store: str, seed: int
 ) -> None:
