@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipeline.job import Job
 from pipeline.model import WAITING, Outcome, Request
@@ -39,6 +39,7 @@ class InlineEngine:
         waiting, most = iter(requests), job.endpoint.max_in_flight or MOST_IN_FLIGHT
         flying: _Tasks = set()
         with asyncio.Runner() as runner:
+            runner.get_loop().set_exception_handler(_unless_interrupted)
             worker = runner.run(_start(job, self._office))
             try:
                 while True:
@@ -88,3 +89,9 @@ async def _stop(worker: Worker, flying: _Tasks) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(asyncio.gather(*flying, return_exceptions=True), _GRACE_SECONDS)
     await worker.close()
+
+
+def _unless_interrupted(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing of a task that Ctrl-C happened to meet: the run says so itself."""
+    if not isinstance(context.get("exception"), KeyboardInterrupt):
+        loop.default_exception_handler(context)
