@@ -17,6 +17,8 @@ from tests.support import command
 
 BUSY = 4  # times as long as on a quiet machine: a busy one is no defect
 _START_SECONDS = 240  # on a machine that does much else
+_DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
 METERED = """
 [store]
 uri = "store"
@@ -29,9 +31,10 @@ batch_inputs = 1, max_in_flight = 2 }}
 """
 """A vecmill.toml whose one pipeline sends to a metered endpoint, a page at a time."""
 
-PAGES = {f"{n:03}.md": f"# Page {n}\n\nParagraph of page {n}. 第{n}頁の段落です。" for n in range(60)}
 
-_DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+def pages(count: int) -> dict[str, str]:
+    """So many pages in two languages, by their files' names: each is a text to send."""
+    return {f"{n:03}.md": f"# Page {n}\n\nParagraph of page {n}. 第{n}頁の段落です。" for n in range(count)}
 
 
 def free_port() -> int:

@@ -39,10 +39,11 @@ def _path(table: str, generation: str) -> str:
 
 def generation_files(objects: Objects, table: str, generation: str) -> dict[str, int]:
     """All that is kept of a generation, with its bytes: its dataset, and what searches have beside it."""
-    beside = (f"tables/{table}/indexes", f"tables/{table}/sketches/{generation}")
-    index = f"{beside[0]}/{generation}.json"
-    found = [one for folder in (*beside, _path(table, generation)) for one in objects.listed(folder)]
-    return {one.path: one.size for one in found if one.path == index or not one.path.startswith(beside[0])}
+    index = f"tables/{table}/indexes/{generation}.json"
+    found = [one for one in objects.listed(f"tables/{table}/indexes") if one.path == index]
+    for folder in (f"tables/{table}/sketches/{generation}", _path(table, generation)):
+        found += objects.listed(folder)
+    return {one.path: one.size for one in found}
 
 
 def fragment_rows(dimensions: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.dashboard import BUSY, Up
+from tests.dashboard import BUSY, Up, pages
 from tests.endpoint import MeteredEndpoint
 from tests.support import write_pages
 
@@ -19,7 +19,6 @@ _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
-_PAGES = {f"{n:03}.md": f"# Page {n}\n\nParagraph of page {n}. 第{n}頁の段落です。" for n in range(60)}
 _TOML = """
 [store]
 uri = "store"
@@ -78,7 +77,7 @@ def machine(
     folder: Path = tmp_path_factory.mktemp("machine")
     write_pages(folder / "notes", {"a.md": "# One\n\nText of one.", "ja.md": "# 二\n\n二の本文です。"})
     (folder / "notes" / "broken.md").write_bytes(b"\x00\x01\xff\xfe")
-    write_pages(folder / "pages", _PAGES)
+    write_pages(folder / "pages", pages(60))
     write_pages(folder / "dear", {"a.md": "# Dear\n\nA text that is dear. 高い文です。"})
     with MeteredEndpoint(key="sk-test", latency=0.3) as endpoint:
         space = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboard import METERED, PAGES, Up, until
+from tests.dashboard import METERED, Up, pages, until
 from tests.endpoint import MeteredEndpoint
 from tests.support import rows, write_pages
 
@@ -32,7 +32,7 @@ def endpoint() -> Iterator[MeteredEndpoint]:
 @pytest.fixture
 def sending(tmp_path: Path, endpoint: MeteredEndpoint) -> Iterator[tuple[Up, str]]:
     """A machine with a run that has begun to send."""
-    write_pages(tmp_path / "pages", PAGES)
+    write_pages(tmp_path / "pages", pages(60))
     (tmp_path / "vecmill.toml").write_text(METERED.format(url=endpoint.url))
     with Up(tmp_path, {"OPENAI_API_KEY": "sk-test"}) as up:
         run = up.run("ingest/pages")

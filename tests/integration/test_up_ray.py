@@ -8,27 +8,15 @@ import pytest
 from pipeline.ledger import Ledger
 from pipeline.objects import Objects
 from pipeline.store.log import Log
-from tests.dashboard import Up, until
+from tests.dashboard import METERED, Up, pages, until
 from tests.endpoint import MeteredEndpoint
 from tests.processes import marked
 from tests.support import rows, write_pages
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-_PAGES = {f"{n:03}.md": f"# Page {n}\n\nParagraph of page {n}. 第{n}頁の段落です。" for n in range(80)}
-_IN_FLIGHT = 2
-_TOML = """
-[store]
-uri = "store"
-
-[pipelines.pages]
-table = "pages"
-source = {{ uri = "pages" }}
-engine = "ray"
-workers = 2
-embedding = {{ provider = "openai", model = "text-embedding-3-small", dimensions = 64, base_url = "{url}", \
-batch_inputs = 1, max_in_flight = {in_flight} }}
-"""
+_PAGES = pages(80)
+_IN_FLIGHT = 2  # as METERED has it
 
 
 def test_a_run_on_ray_that_is_cancelled_stops_sending_and_leaves_no_process_and_its_rerun_pays_nothing_twice(
@@ -39,7 +27,8 @@ def test_a_run_on_ray_that_is_cancelled_stops_sending_and_leaves_no_process_and_
     name, _, value = mark.partition("=")
     store = str(tmp_path / "store")
     with MeteredEndpoint(key="sk-test", latency=0.8) as endpoint:
-        (tmp_path / "vecmill.toml").write_text(_TOML.format(url=endpoint.url, in_flight=_IN_FLIGHT))
+        toml = METERED.format(url=endpoint.url) + 'engine = "ray"\nworkers = 2\n'
+        (tmp_path / "vecmill.toml").write_text(toml)
         with Up(tmp_path, {"OPENAI_API_KEY": "sk-test", name: value}) as up:
             before = marked(mark)
             run = up.run("ingest/pages")
