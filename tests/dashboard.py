@@ -19,22 +19,24 @@ BUSY = 4  # times as long as on a quiet machine: a busy one is no defect
 _START_SECONDS = 240  # on a machine that does much else
 _DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
-METERED = """
-[store]
-uri = "store"
-
-[pipelines.pages]
-table = "pages"
-source = {{ uri = "pages" }}
-embedding = {{ provider = "openai", model = "text-embedding-3-small", dimensions = 64, base_url = "{url}", \
-batch_inputs = 1, max_in_flight = 2 }}
-"""
-"""A vecmill.toml whose one pipeline sends to a metered endpoint, a page at a time."""
+IN_FLIGHT = 2
+"""Requests of a run that are on their way at once, in `metered`."""
 
 
-def pages(count: int) -> dict[str, str]:
+def metered(**urls: str) -> str:
+    """A vecmill.toml of pipelines, each with its folder, table and endpoint: they send page by page."""
+    pipelines = (
+        f'[pipelines.{name}]\ntable = "{name}"\nsource = {{ uri = "{name}" }}\n'
+        'embedding = { provider = "openai", model = "text-embedding-3-small", dimensions = 64, '
+        f'base_url = "{url}", batch_inputs = 1, max_in_flight = {IN_FLIGHT} }}\n'
+        for name, url in urls.items()
+    )
+    return "\n".join(('[store]\nuri = "store"\n', *pipelines))
+
+
+def pages(count: int, of: str = "the book") -> dict[str, str]:
     """So many pages in two languages, by their files' names: each is a text to send."""
-    return {f"{n:03}.md": f"# Page {n}\n\nParagraph of page {n}. 第{n}頁の段落です。" for n in range(count)}
+    return {f"{n:03}.md": f"# Page {n}\n\nPage {n} of {of}. 第{n}頁の段落です。" for n in range(count)}
 
 
 def free_port() -> int:

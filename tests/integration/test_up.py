@@ -10,7 +10,7 @@ import pytest
 from pipeline.ledger import Ledger
 from pipeline.objects import Objects
 from pipeline.store.log import Log
-from tests.dashboard import METERED, Up, until
+from tests.dashboard import Up, metered, until
 from tests.endpoint import MeteredEndpoint
 from tests.processes import children, still_there
 from tests.support import rows, vecmill, write_pages
@@ -100,7 +100,7 @@ def test_runs_that_the_schedule_starts_with_nothing_changed_send_nothing_and_let
 ) -> None:
     write_pages(tmp_path / "pages", {"a.md": "# One\n\nText of one."})
     with MeteredEndpoint(key="sk-test") as endpoint:
-        toml = METERED.format(url=endpoint.url) + "schedule = { interval = 4 }\n"
+        toml = metered(pages=endpoint.url) + "schedule = { interval = 4 }\n"
         (tmp_path / "vecmill.toml").write_text(toml)
         with Up(tmp_path, {"OPENAI_API_KEY": "sk-test"}) as up:
             until(lambda: len(_runs(up, "COMPLETED")) >= 2, 90, "the first runs are done")

@@ -5,12 +5,12 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 
 import pytest
 
-from tests.dashboard import METERED, Up, pages, until
+from tests.dashboard import IN_FLIGHT, Up, metered, pages, until
 from tests.endpoint import MeteredEndpoint
 from tests.support import rows, write_pages
 
@@ -22,42 +22,53 @@ def _kill(pids: list[int]) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.fixture
-def endpoint() -> Iterator[MeteredEndpoint]:
-    """A provider that takes its time."""
-    with MeteredEndpoint(key="sk-test", latency=0.5) as found:
-        yield found
+@dataclass(frozen=True)
+class Machine:
+    """vecmill up with a pipeline for each test, which sends to a provider of its own that takes its time."""
+
+    up: Up
+    endpoints: dict[str, MeteredEndpoint]
+
+    def sends(self, table: str) -> str:
+        """Start a run of a pipeline, and wait until it sends; gives its id."""
+        run, ledger = self.up.run(f"ingest/{table}"), self.endpoints[table].ledger
+        until(lambda: ledger.texts_billed >= 6 or self.up.state(run) == "FAILED", 150, "the run sends")
+        assert self.up.state(run) == "RUNNING", self.up.get(f"/flow_runs/{run}")["state"]
+        return run
+
+    def assert_done(self, table: str, paid_again: int = 0) -> None:
+        """Check that every page is in the table, and that few enough were paid for twice."""
+        assert len(rows(str(self.up.folder / "store"), table)) == _COUNT
+        assert len(self.endpoints[table].ledger.billed_more_than_once()) <= paid_again
 
 
-@pytest.fixture
-def sending(tmp_path: Path, endpoint: MeteredEndpoint) -> Iterator[tuple[Up, str]]:
-    """A machine with a run that has begun to send."""
-    write_pages(tmp_path / "pages", pages(60))
-    (tmp_path / "vecmill.toml").write_text(METERED.format(url=endpoint.url))
-    with Up(tmp_path, {"OPENAI_API_KEY": "sk-test"}) as up:
-        run = up.run("ingest/pages")
-        until(lambda: endpoint.ledger.texts_billed >= 6 or up.state(run) == "FAILED", 150, "the run sends")
-        assert up.state(run) == "RUNNING", up.get(f"/flow_runs/{run}")["state"]
-        yield up, run
+_TABLES = ("served", "stored", "killed")  # one a test
+_COUNT = 50
 
 
-def _is_done(up: Up, endpoint: MeteredEndpoint) -> None:
-    assert len(rows(str(up.folder / "store"), "pages")) == 60
-    again = endpoint.ledger.billed_more_than_once()
-    assert len(again) <= 2, "more was paid again than was in flight"
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """One machine for all tests: to start it takes as long as a test."""
+    folder = tmp_path_factory.mktemp("outages")
+    with ExitStack() as stack:
+        endpoints = {
+            table: stack.enter_context(MeteredEndpoint(key="sk-test", latency=0.5)) for table in _TABLES
+        }
+        for table in _TABLES:
+            write_pages(folder / table, pages(_COUNT, of=table))
+        toml = metered(**{table: endpoint.url for table, endpoint in endpoints.items()})
+        (folder / "vecmill.toml").write_text(toml)
+        yield Machine(stack.enter_context(Up(folder, {"OPENAI_API_KEY": "sk-test"})), endpoints)
 
 
-def test_a_run_goes_on_while_the_server_is_killed_and_restarted(
-    sending: tuple[Up, str], endpoint: MeteredEndpoint
-) -> None:
-    up, run = sending
+def test_a_run_goes_on_while_the_server_is_killed_and_restarted(machine: Machine) -> None:
+    up, run = machine.up, machine.sends("served")
     _kill(up.processes("prefect server start"))
     until(lambda: "the server ended with code" in (up.folder / "up.log").read_text(), 30, "its end is seen")
     until(lambda: up.processes("prefect server start"), 60, "it is started again")
     until(lambda: _answers(up), 150, "it answers again")
     up.wait(run, "COMPLETED")
-    _is_done(up, endpoint)
-    assert endpoint.ledger.billed_more_than_once() == {}
+    machine.assert_done("served")
 
 
 def _answers(up: Up) -> bool:
@@ -67,24 +78,19 @@ def _answers(up: Up) -> bool:
         return False
 
 
-def test_a_run_goes_on_while_the_database_is_gone_for_half_a_minute(
-    sending: tuple[Up, str], endpoint: MeteredEndpoint
-) -> None:
-    up, run = sending
+def test_a_run_goes_on_while_the_database_is_gone_for_half_a_minute(machine: Machine) -> None:
+    up, run = machine.up, machine.sends("stored")
     with closing(sqlite3.connect(up.folder / "store" / "prefect" / "prefect.db", timeout=60)) as database:
         database.execute("begin exclusive")  # nobody else reads or writes it
         held = time.monotonic()
         until(lambda: time.monotonic() - held > 30, 60, "half a minute passes")
         database.rollback()
     up.wait(run, "COMPLETED", seconds=300)
-    _is_done(up, endpoint)
-    assert endpoint.ledger.billed_more_than_once() == {}
+    machine.assert_done("stored")
 
 
-def test_a_killed_run_and_worker_do_not_look_alive_and_the_rerun_completes(
-    sending: tuple[Up, str], endpoint: MeteredEndpoint
-) -> None:
-    up, run = sending
+def test_a_killed_run_and_worker_do_not_look_alive_and_the_rerun_completes(machine: Machine) -> None:
+    up, run = machine.up, machine.sends("killed")
     engines = up.processes("prefect.engine")
     assert engines
     _kill(up.processes("prefect worker start"))
@@ -93,11 +99,11 @@ def test_a_killed_run_and_worker_do_not_look_alive_and_the_rerun_completes(
     assert "it was killed" in found["state"]["message"]
     until(lambda: up.processes("prefect worker start"), 60, "the worker is started again")
     rerun = up.wait(up.run("rerun/store", run={"run_id": run}), "COMPLETED")
-    assert rerun["name"] == "rerun pages, by hand"
-    _is_done(up, endpoint)
+    assert rerun["name"] == "rerun killed, by hand"
+    machine.assert_done("killed", paid_again=IN_FLIGHT)
     [limit] = [
         one
         for one in up.post("/v2/concurrency_limits/filter")
-        if one["name"] == f"deployment:{up.deployment('ingest/pages')['id']}"
+        if one["name"] == f"deployment:{up.deployment('ingest/killed')['id']}"
     ]
     assert limit["active_slots"] == 0
