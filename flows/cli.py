@@ -1,5 +1,6 @@
 """The command line: every command takes a pipeline's name, or a source given in place."""
 
+import gc
 import signal
 import sys
 import traceback
@@ -150,6 +151,7 @@ def perform(pipeline: PipelineConfig, store: StoreConfig, progress: Bars) -> dic
 
 def main() -> None:
     """Run the command line, and exit with a code that says what happened."""
+    gc.set_threshold(50_000)  # libraries make many objects as they are imported, and all of them stay
     be_quiet()
     signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(_run(sys.argv[1:]))

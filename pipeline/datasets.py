@@ -1,5 +1,6 @@
 """Lance datasets as the cache and the tables use them."""
 
+import atexit
 import os
 import re
 import tempfile
@@ -142,6 +143,9 @@ _numbers = count()
 def _database(pid: int) -> "duckdb.DuckDBPyConnection":
     """One a process, since to make one takes some 20 ms, and a small run has a dozen of such joins."""
     return _connect(str(pid))
+
+
+atexit.register(_database.cache_clear)  # DuckDB's module complains of a connection that outlives it
 
 
 def _connect(name: str, **config: str) -> "duckdb.DuckDBPyConnection":

@@ -8,8 +8,9 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
 from pipeline.errors import InputError
@@ -33,9 +34,11 @@ def name_of_run(kind: str, what: Callable[[Mapping[str, Any]], str]) -> Callable
 
 def cause() -> str:
     """What started the run that is under way."""
-    if "auto-scheduled" in flow_run.tags:
-        return "by schedule"
-    return "by hand" if deployment.id else "by command"
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None:
+        return "by command"
+    return "by schedule" if run.auto_scheduled else "by hand" if run.deployment_id else "by command"
 
 
 def label(job: Job) -> None:

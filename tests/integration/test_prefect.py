@@ -37,6 +37,7 @@ def test_a_command_with_a_server_named_runs_as_a_flow_with_a_task_a_stage(
     ran = vecmill(*words, cwd=tmp_path, env=prefect_server)
     assert ran.code == 0, ran.err
     assert ran.json["published"] is True
+    assert "leaked" not in ran.err
     assert len(rows(str(tmp_path / "store"), "shown")) == 2
 
     [flow_run] = _ask(
