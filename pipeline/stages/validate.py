@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.datasets import large_set_operations
+from pipeline.datasets import as_uuids, large_set_operations
 from pipeline.errors import VecmillError
 from pipeline.objects import Objects, store_errors
 from pipeline.ports import Engine
@@ -31,7 +31,7 @@ def validate(context: Context, engine: Engine) -> Steps[None]:
     uri = generation_uri(context.store, context.job.table, staged["generation"])
     step = FragmentCheck(context.job.store, uri, context.job.space.dimensions)
     with large_set_operations() as db:
-        db.execute("create temp table ids (chunk_id varchar)")
+        db.execute("create temp table ids (chunk_id uuid)")
         for done, ids in enumerate(engine.map(step, staged["fragments"]), start=1):
             db.from_arrow(pa.table({"chunk_id": ids})).insert_into("ids")
             yield from shards.passed(done)
@@ -51,15 +51,15 @@ class FragmentCheck:
     dimensions: int
 
     def __call__(self, fragment: str) -> pa.ChunkedArray:
-        """Read a fragment, given as JSON; gives its chunk ids. Raises VecmillError."""
+        """Read a fragment, given as JSON; gives its chunk ids as numbers of 128 bits. Raises VecmillError."""
         ids, wrong = list[pa.Array](), 0
         with store_errors(self.uri):
             for rows in read_fragment(Objects(self.store), self.uri, fragment, ["chunk_id", "vector"]):
                 wrong += _not_of_length_one(rows["vector"], self.dimensions)
-                ids.append(rows["chunk_id"])
+                ids.append(as_uuids(rows["chunk_id"]))
         if wrong:
             raise _failed(f"{wrong} vectors are not of length 1")
-        return pa.chunked_array(ids, pa.string())
+        return pa.chunked_array(ids, pa.uuid())
 
 
 def _expected(context: Context) -> int:
