@@ -43,9 +43,11 @@ class Cutter:
 
     def cut(self, documents: Iterator[Document]) -> Iterator[tuple[Document, Iterable[Row | DeadLetter]]]:
         """The rows of each document's chunks."""
-        semantic = self.context.job.splitter.kind == "semantic"
+        splitter = self.context.job.splitter
+        fingerprint = splitter.fingerprint
+        semantic = splitter.kind == "semantic"
         for document, chunks in self._joined(documents) if semantic else self._split(documents):
-            yield document, self._rows(document, chunks)
+            yield document, self._rows(document, chunks, fingerprint)
 
     def _split(self, documents: Iterator[Document]) -> Iterator[tuple[Document, list[Chunk]]]:
         spec, splitters = self.measure.spec, dict[str, Splitter]()
@@ -71,7 +73,7 @@ class Cutter:
                 for document, sentences in batch:
                     yield document, splitter.join(document.text, sentences)
 
-    def _rows(self, document: Document, chunks: list[Chunk]) -> Iterator[Row | DeadLetter]:
+    def _rows(self, document: Document, chunks: list[Chunk], splitter: str) -> Iterator[Row | DeadLetter]:
         job, measure, text = self.context.job, self.measure, document.text
         doc_hash, seen = document.content_hash, Counter[str]()
         for ordinal, (chunk, tokens) in enumerate(zip(chunks, measure.counts(chunks, text), strict=True)):
@@ -85,9 +87,7 @@ class Cutter:
                 yield DeadLetter(document.doc_id, document.uri, "split", reason, excerpt, text_hash)
                 continue
             yield {
-                "chunk_id": ids.chunk_id(
-                    document.doc_id, job.splitter.fingerprint, text_hash, seen[text_hash]
-                ),
+                "chunk_id": ids.chunk_id(document.doc_id, splitter, text_hash, seen[text_hash]),
                 "doc_id": document.doc_id,
                 "uri": document.uri,
                 "doc_hash": doc_hash,
