@@ -182,7 +182,7 @@ class Located:
         for source, dataset in enumerate(datasets):
             db.register("keys", _keys(dataset))
             missing = f"(from {wanted} anti join located using ({by}))" if source else wanted
-            db.execute(_LOCATE.format(missing=missing, by=by), {"source": source})
+            db.execute(_LOCATE.format(wanted=wanted, missing=missing, by=by), {"source": source})
 
     def take(self, hashes: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Find vectors; gives the places in `hashes` that were found, and a vector for each."""
@@ -199,9 +199,14 @@ class Located:
 _LOCATED = """
 create temp table located as select {by}, 0::utinyint as source, 0::ubigint as address from {wanted} limit 0
 """
+# A dataset's rows of the same text are made one first: a footer of a thousand wanted chunks, which a thousand
+# rows have, would be a million pairs.
 _LOCATE = """
 insert into located
-select {by}, $source, min(_rowaddr) from {missing} join keys using (text_hash) group by {by}
+select {by}, $source, min(address) from {missing} join (
+    select text_hash, min(_rowaddr) as address from keys semi join {wanted} using (text_hash)
+    group by text_hash
+) using (text_hash) group by {by}
 """
 _ASK = "select place, source, address from asked join located using (text_hash) order by place"
 

@@ -13,7 +13,7 @@ from tests.backfills import fill, filling_job, live, switched
 from tests.integration.test_backfill import Meanwhile
 from tests.support import job_for, rows, run
 
-_DOCUMENTS, _PARAGRAPHS = 5_000, 20
+_DOCUMENTS, _PARAGRAPHS = 2_510, 20
 _SPACE = Space("local", "wordllama", 128)
 _SPLITTER = SplitterSpec("recursive", 16, prefix_headings=False)
 

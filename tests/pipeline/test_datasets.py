@@ -125,6 +125,18 @@ def test_a_vector_comes_from_the_first_dataset_that_has_it(objects: Objects) -> 
     assert [vector[0] for vector in vectors.to_pylist()] == [206, 2, 104, 0, 103, 206]
 
 
+def test_a_text_of_very_many_rows_and_places_is_found_without_pairing_them_all(objects: Objects) -> None:
+    many = 200_000  # squared, it would take hours
+    alike = pa.repeat(digest("a footer"), many)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.repeat(pa.scalar(1.0, pa.float32()), 4 * many), 4)
+    lance.write_dataset(pa.table([alike, vectors], schema=_SCHEMA), objects.at("x.lance"))
+    with set_operations() as db:
+        db.register("places", pa.table({"text_hash": as_uuids(alike), "place": np.arange(many)}))
+        Located(db, "places", [lance.dataset(objects.at("x.lance"))], by="place")
+        found = "select count(*), count(distinct place), max(address) from located"
+        assert db.execute(found).fetchall() == [(many, many, 0)]
+
+
 def test_nothing_is_found_where_nothing_is(objects: Objects) -> None:
     create_dataset(objects, "x.lance", _SCHEMA.empty_table())
     empty = lance.dataset(objects.at("x.lance"))
