@@ -1,7 +1,7 @@
 """The values that the stages pass to one another. Plain data: all of it pickles."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline import ids
 from pipeline.job import Price
@@ -35,9 +35,8 @@ class Listed:
     token: str  # differs whenever the content may differ
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of a document: `document.text[start:end]`."""
+class Chunk(NamedTuple):
+    """A piece of a document: `document.text[start:end]`. A tuple, since those are made quickest."""
 
     start: int  # characters
     end: int  # characters

@@ -56,6 +56,9 @@ class OffsetCounter(TokenCounter, Protocol):
     def ends(self, text: str) -> "npt.NDArray[np.uint32]":
         """Where each token ends, in characters; one that ends within a character, where that does."""
 
+    def __hash__(self) -> int:
+        """What counts of short texts are remembered by."""
+
 
 def tells_offsets(counter: TokenCounter) -> TypeGuard[OffsetCounter]:
     """Whether a counter is one that does."""

@@ -115,7 +115,7 @@ class _Outline:
         number = bisect_right(self._starts, chunk.start) - 1
         if number < 0 or self._named[number][0] < chunk.end:
             return chunk
-        return replace(chunk, heading_path=(*chunk.heading_path, self._named[number][1]))
+        return chunk._replace(heading_path=(*chunk.heading_path, self._named[number][1]))
 
     def _take(self, node: "Node", level: _Level) -> _Level | None:
         """Take a node; gives what is in it, where that has to be looked into."""

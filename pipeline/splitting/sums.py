@@ -3,7 +3,7 @@
 import re
 from array import array
 from bisect import bisect_right
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, islice
 from typing import Protocol
 
@@ -84,9 +84,9 @@ class Offsets:
         self._text = text
         self._counter = counter
         self._seam = counter.seam
-        self._counts: dict[str, int] = {}  # of what was beside seams
         self._ends = _ends(text, counter)
         self._at, self._number = 0, 0  # where it was last asked for the tokens before, and how many
+        self._far_at, self._far = 0, 0  # what it last told to be as far as so many tokens reach
 
     def before(self, at: int) -> int:
         """Those that end there at the latest."""
@@ -98,6 +98,8 @@ class Offsets:
         if 0 < passed < _NEAR:  # as it is where one chunk follows another
             near = low + _NEAR
             high = near if near < high and ends[near] > at else high
+        elif passed > 0 and at < self._far_at:
+            high = self._far
         self._at, self._number = at, bisect_right(ends, at, low, high)
         return self._number
 
@@ -107,7 +109,10 @@ class Offsets:
         tokens += self.before(at)
         if tokens > len(ends):
             return len(self._text) + 1
-        return ends[tokens - 1] if tokens > 0 else 0
+        if tokens <= 0:
+            return 0
+        self._far_at, self._far = ends[tokens - 1], tokens
+        return self._far_at
 
     def between(self, start: int, end: int) -> int:
         """What is between the first and the last seam, and what is counted before and behind them."""
@@ -130,12 +135,14 @@ class Offsets:
         return tokens + self._count(text[last:end]) if last < end else tokens
 
     def _count(self, text: str) -> int:
-        tokens = self._counts.get(text)
-        if tokens is None:
-            [tokens] = self._counter.count([text])
-            if len(text) <= _NEAR:
-                self._counts[text] = tokens
-        return tokens
+        counter = self._counter
+        return _few(counter, text) if len(text) <= _NEAR else counter.count([text])[0]
+
+
+@lru_cache(maxsize=8192)
+def _few(counter: OffsetCounter, text: str) -> int:
+    """The tokens of what is beside a seam: most often a mark or two, the same in every text."""
+    return counter.count([text])[0]
 
 
 def sums_over(text: str, counter: TokenCounter) -> Sums:
@@ -147,10 +154,10 @@ def _ends(text: str, counter: OffsetCounter) -> "array[int]":
     """Where each token ends; a large text is read in parts, cut at seams, and never held twice."""
     start, ends = 0, array("I")
     while len(text) - start > _CHARACTERS and (found := counter.seam.search(text, start + _CHARACTERS)):
-        ends.frombytes((counter.ends(text[start : found.start()]) + np.uint32(start)).tobytes())
+        ends.frombytes((counter.ends(text[start : found.start()]) + np.uint32(start)).data.cast("B"))
         start = found.start()
     last = counter.ends(text[start:])
-    ends.frombytes((last + np.uint32(start) if start else last).tobytes())
+    ends.frombytes((last + np.uint32(start) if start else last).data.cast("B"))
     return ends
 
 

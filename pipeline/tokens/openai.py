@@ -44,11 +44,11 @@ class OpenAITokens:
             ids = encode(text, disallowed_special=())
         except UnicodeEncodeError:
             ids = encode(without_surrogates(text), disallowed_special=())
-        return signs.take(ids).cumsum(dtype=np.uint32)
+        return signs.take(ids, mode="wrap").cumsum(dtype=np.uint32)  # that way numpy does not check them
 
 
 @cache
-def _encoder() -> tuple[Callable[..., npt.NDArray[np.uint32]], npt.NDArray[np.uint8]]:
+def _encoder() -> tuple[Callable[..., npt.NDArray[np.uint32]], npt.NDArray[np.uint32]]:
     """What gives a text's tokens, and how many characters begin in each."""
     import toktok
 
@@ -56,4 +56,4 @@ def _encoder() -> tuple[Callable[..., npt.NDArray[np.uint32]], npt.NDArray[np.ui
     spelt = encoding.token_byte_values()
     sizes = np.fromiter(map(len, spelt), np.int64, len(spelt))
     begins = np.frombuffer(b"".join(spelt), np.uint8) & 0xC0 != 0x80
-    return encoding.encode_to_numpy, np.add.reduceat(begins, sizes.cumsum() - sizes, dtype=np.uint8)
+    return encoding.encode_to_numpy, np.add.reduceat(begins, sizes.cumsum() - sizes, dtype=np.uint32)

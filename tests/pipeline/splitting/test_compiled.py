@@ -15,7 +15,7 @@ _HERE = Path(pipeline.__file__).parent
 _COMPILED = [path for suffix in EXTENSION_SUFFIXES for path in (_HERE / "splitting").glob(f"*{suffix}")]
 _CUT = """
 import json, sys
-from dataclasses import asdict
+
 from pathlib import Path
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make, windows
@@ -24,7 +24,7 @@ found = [windows.__file__]
 for kind in ("recursive", "markdown", "sentence", "fixed"):
     for bound in ({"max_tokens": 60}, {"max_tokens": 60, "overlap_tokens": 10}, {"max_characters": 200}):
         split = make(SplitterSpec(kind, **bound), OpenAITokens()).split
-        found += [asdict(chunk) for path in sys.argv[1:] for chunk in split(Path(path).read_text())]
+        found += [chunk._asdict() for path in sys.argv[1:] for chunk in split(Path(path).read_text())]
 json.dump(found, sys.stdout)
 """
 
