@@ -5,9 +5,7 @@ wrong but the time that takes. What steps find which share of the true hits is m
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from pipeline.ports import Vectors
 from pipeline.search.ask import Step
 from pipeline.search.question import Question, Ranked
 from pipeline.search.rank import matrix
-from pipeline.search.sketch import BLOCK, WORD, Sketch, Words, nearest, sketched, words
+from pipeline.search.sketch import BLOCK, WORD, Sketch, Words, joined, nearest, sketched, words
 from pipeline.search.where import Rows
 
 _UPPER = np.uint64(32)
@@ -94,7 +92,7 @@ class Kept:
         for fragment in dataset.get_fragments():
             path = self._path(_name(fragment))
             if path not in known:
-                self._objects.put(path, _bits(fragment, mean).tobytes())
+                self._objects.put(path, Sketch.of(_bits(fragment, mean)).tobytes())
                 made += fragment.physical_rows
         return made
 
@@ -116,16 +114,17 @@ class Kept:
         for path in sorted(self._objects.paths(self._folder), reverse=True):
             self._objects.delete(path)
 
-    def read(self, fragment: Any, width: int) -> Words | None:
-        """The sketch of a fragment, [w, rows]; None where there is none."""
+    def read(self, fragment: Any, width: int) -> Sketch | None:
+        """The sketch of a fragment; None where there is none."""
         path = self._path(_name(fragment))
         if is_remote(self._objects.uri):
             data = self._objects.get(path)
-            return None if data is None else np.frombuffer(data, np.uint64).reshape((width, -1))
+            return None if data is None else _read(np.frombuffer(data, np.uint64), fragment, width)
         file = Path(self._objects.at(path))
         if not file.is_file():
             return None
-        return np.memmap(file, np.uint64, mode="r", shape=(width, fragment.physical_rows))
+        # Not as a memory map: what is cut out of one is made anew, at every cut.
+        return _read(np.asarray(np.memmap(file, np.uint64, mode="r")), fragment, width)
 
     def _path(self, name: str) -> str:
         return f"{self._folder}/{name}.bits"
@@ -145,9 +144,8 @@ class Sketches:
     def __init__(self, kept: Kept, plan: Plan, dataset: Any) -> None:
         self.plan = plan
         self._mean = plan.mean_vector()
-        self._pool = ThreadPoolExecutor(cpu_count() or 1, "vecmill-sketch")
         self._deleted = False
-        self._parts: list[tuple[int, Words]] = []  # of each fragment: its number, its words
+        self._parts: list[tuple[int, Sketch]] = []  # of each fragment: its number, its rows
         self._bare: list[Any] = []  # fragments without a sketch
         for fragment in dataset.get_fragments():
             found = kept.read(fragment, words(len(plan.mean)))
@@ -155,12 +153,11 @@ class Sketches:
             if found is None:
                 self._bare.append(fragment)
             else:
-                # Not as a memory map: what is cut out of one is made anew, at every cut.
-                self._parts.append((fragment.fragment_id, np.asarray(found)))
+                self._parts.append((fragment.fragment_id, found))
         self._blocks = [
-            _Block(_first_of(number) + np.uint64(start), Sketch(bits[:, start : start + BLOCK]))
+            _Block(_first_of(number) + np.uint64(start), bits.part(start, start + BLOCK))
             for number, bits in self._parts
-            for start in range(0, bits.shape[1], BLOCK)
+            for start in range(0, len(bits), BLOCK)
         ]
         self._present = _present(dataset) if self._deleted else None
 
@@ -177,7 +174,7 @@ class Sketches:
 
     def nearest(self, vector: Any, steps: Sequence[Step], allowed: Rows | None, count: int) -> Rows:
         """The rows whose bits differ least from a query's, by one step after another."""
-        query = sketched(vector[None], self._mean)[:, 0]
+        query = sketched(vector[None], self._mean)[0]
         keep = max(count, steps[0].keep)
         found = [*self._first(query, steps[0], allowed, keep)]
         if not found:
@@ -190,19 +187,19 @@ class Sketches:
         for step in steps[1:]:
             counts = left.differing(query, words(step.dimensions))
             places = nearest(counts, max(count, step.keep))
-            rows, left = rows[places], left.of(places)
+            rows, left = rows[places], left.at(places)
         return rows
 
     def ranks(self, vector: Vectors, near: Vectors, width: int) -> Any:
         """How many rows differ from a query in no more bits than each of `near` does, by `width` words."""
-        query = sketched(vector[None], self._mean)[:, 0]
+        query = sketched(vector[None], self._mean)[0]
         most = width * WORD + 1
 
         def seen(block: _Block) -> Any:
             return np.bincount(block.bits.differing(query, width), minlength=most)
 
-        total = sum(self._pool.map(seen, self._blocks), np.zeros(most, np.int64))
-        return np.cumsum(total)[Sketch(sketched(near, self._mean)).differing(query, width)]
+        total = sum(map(seen, self._blocks), np.zeros(most, np.int64))
+        return np.cumsum(total)[Sketch.of(sketched(near, self._mean)).differing(query, width)]
 
     def _first(self, query: Words, step: Step, allowed: Rows | None, keep: int) -> Iterator[Any]:
         """Rows, and how much they differ: the `keep` nearest of all, and some more."""
@@ -224,16 +221,12 @@ class Sketches:
         yield rows, counts
         # Whatever differs more than the worst of as many rows as are kept is none of these.
         bound = int(counts.max()) if len(counts) == keep else None
-        yield from self._pool.map(lambda block: counted(block, bound), self._blocks[1:])
+        yield from (counted(block, bound) for block in self._blocks[1:])
 
     def _sketch_of(self, rows: Rows) -> Sketch:
         """All bits of some rows, which are in order."""
         parts = sorted(self._parts, key=lambda part: part[0])
-        return Sketch(
-            np.concatenate(
-                [bits[:, _within(rows, _first_of(number), bits.shape[1])] for number, bits in parts], axis=1
-            )
-        )
+        return joined([bits.at(_within(rows, _first_of(number), len(bits))) for number, bits in parts])
 
     def _allowed(self, question: Question) -> Rows | None:
         return self._present if question.allowed is None else question.allowed
@@ -249,12 +242,16 @@ def open_sketches(objects: Objects, table: str, generation: str, dataset: Any) -
 
 
 def _bits(fragment: Any, mean: Vectors) -> Words:
-    """The bits of all rows that a fragment's file holds; those of deleted rows are nobody's."""
-    made = np.zeros((words(len(mean)), fragment.physical_rows), np.uint64)
+    """The bits of all rows that a fragment's file holds, [rows, w]; those of deleted rows are nobody's."""
+    made = np.zeros((fragment.physical_rows, words(len(mean))), np.uint64)
     for batch in fragment.to_batches(columns=["vector"], with_row_address=True):
         places = batch["_rowaddr"].to_numpy() & np.uint64(0xFFFFFFFF)
-        made[:, places] = sketched(matrix(batch["vector"], len(batch)), mean)
+        made[places] = sketched(matrix(batch["vector"], len(batch)), mean)
     return made
+
+
+def _read(data: Words, fragment: Any, width: int) -> Sketch:
+    return Sketch.read(data, fragment.physical_rows, width)
 
 
 def _name(fragment: Any) -> str:

@@ -13,18 +13,19 @@ from pipeline.ports import Vectors
 from pipeline.search.ask import Step
 from pipeline.search.index import Wish
 from pipeline.search.rank import vectors_of
-from pipeline.search.sketch import WORD, words
+from pipeline.search.sketch import HEAD, WORD, words
 from pipeline.search.sketches import Kept, Ladder, Plan, Sketches
 from pipeline.search.truth import Truth, sampled, true_neighbours
 
 _SHARES = (0.9, 0.95, 0.99, 0.999)
-_WIDTHS = (2, 4, 8, 16, 32)  # words of the first step
+_WIDTHS = (1, 2, 3, 4, 8, 16, 32)  # words of the first step
 _FOR_THE_MEAN = 4096  # rows
-_MORE, _TRIES = 1.5, 12
+_MORE, _TRIES = 1.15, 30
+_TO_THE_LAST = (0.25, 0.5, 0.75, 0.9)  # of what may be lost: what the last step is allowed to
 
-# What a step takes, in nanoseconds: to count a word of a row that lies beside the next, to count one that was
-# fetched, and to fetch a vector. They choose between steps that find as much, and promise nothing.
-_WORD_NS, _FETCHED_NS, _VECTOR_NS = 1.5, 10.0, 30_000.0
+# What a step takes, in nanoseconds a row: to count a word of all rows, to go beyond the words that lie first,
+# to fetch all words of a row, and to fetch a vector. They choose between steps that find as much.
+_WORD_NS, _BEYOND_NS, _FETCHED_NS, _VECTOR_NS = 1.7, 35.0, 500.0, 30_000.0
 
 
 def mean_of(dataset: Any) -> Vectors:
@@ -56,7 +57,7 @@ def make_sketches(dataset: Any, kept: Kept, wish: Wish, asked: Vectors | None = 
 
 
 def _ranks(sketches: Sketches, truth: Truth, dataset: Any, half: int) -> dict[int, Any]:
-    """How many rows differ as little as each true one, by the words that are looked at: [questions * k]."""
+    """How many rows differ as little as each true one: [questions * k], by the words that are looked at."""
     dimensions = truth.queries.shape[1]
     widths = sorted({width for width in _WIDTHS if width < words(dimensions)} | {words(dimensions)})
     found: dict[int, list[Any]] = {width: [] for width in widths}
@@ -64,7 +65,7 @@ def _ranks(sketches: Sketches, truth: Truth, dataset: Any, half: int) -> dict[in
         near = vectors_of(dataset, rows)
         for width in widths:
             found[width].append(sketches.ranks(query, near, width))
-    return {width: np.sort(np.concatenate(ranks)) for width, ranks in found.items()}
+    return {width: np.concatenate(ranks) for width, ranks in found.items()}
 
 
 def _chosen(ranks: dict[int, Any], share: float, rows: int) -> tuple[Step, ...]:
@@ -74,20 +75,26 @@ def _chosen(ranks: dict[int, Any], share: float, rows: int) -> tuple[Step, ...]:
 
 def _possible(ranks: dict[int, Any], share: float, rows: int) -> Iterator[tuple[float, tuple[Step, ...]]]:
     whole = max(ranks)
-    each = 1.0 - (1.0 - share) / 2  # of two steps, each may lose half
-    for width, counts in ranks.items():
-        keep = _kept(counts, share if width == whole else each)
-        at_last = keep if width == whole else _kept(ranks[whole], each)
-        nanoseconds = rows * width * _WORD_NS + at_last * _VECTOR_NS
-        steps: tuple[Step, ...] = (Step(width * WORD, keep),)
-        if width != whole:
-            nanoseconds += keep * whole * _FETCHED_NS
-            steps += (Step(whole * WORD, at_last),)
-        yield nanoseconds, steps
+    last = ranks[whole]
+    keep = _kept(last, share)
+    yield _over_all(rows, whole) + keep * _VECTOR_NS, (Step(whole * WORD, keep),)
+    for part in _TO_THE_LAST:
+        at_last = _kept(last, 1.0 - (1.0 - share) * part)
+        let_through = last <= at_last
+        for width in ranks.keys() - {whole}:
+            # Those that the last step loses in any case need not come so far.
+            keep = _kept(ranks[width][let_through], share * len(last) / let_through.sum())
+            nanoseconds = _over_all(rows, width) + keep * _FETCHED_NS + at_last * _VECTOR_NS
+            yield nanoseconds, (Step(width * WORD, keep), Step(whole * WORD, at_last))
+
+
+def _over_all(rows: int, width: int) -> float:
+    return rows * (width * _WORD_NS + (_BEYOND_NS if width > HEAD else 0.0))
 
 
 def _kept(ranks: Any, share: float) -> int:
-    return int(ranks[min(len(ranks) - 1, int(np.ceil(share * len(ranks))))])
+    """How many rows to keep, so that a share of the true ones is among them."""
+    return int(np.sort(ranks)[max(0, int(np.ceil(share * len(ranks))) - 1)])
 
 
 def _stated(sketches: Sketches, truth: Truth, half: int, share: float, steps: tuple[Step, ...]) -> Ladder:

@@ -58,7 +58,7 @@ def test_steps_are_read_as_people_write_them_and_go_with_the_funnel() -> None:
         Ask(mode="vector", steps=(Step(64, 10),))
 
 
-@given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 2**32 - 1), st.data())
+@given(st.integers(1, 500), st.integers(1, 40), st.integers(0, 2**32 - 1), st.data())
 def test_a_sketch_counts_the_dimensions_on_different_sides_of_the_mean(
     dimensions: int, rows: int, seed: int, data: st.DataObject
 ) -> None:
@@ -66,7 +66,7 @@ def test_a_sketch_counts_the_dimensions_on_different_sides_of_the_mean(
     vectors = random.standard_normal((rows, dimensions), dtype=np.float32)
     query, mean = random.standard_normal((2, dimensions), dtype=np.float32)
     words = data.draw(st.integers(1, -(-dimensions // 64)))
-    counts = Sketch(sketched(vectors, mean)).differing(sketched(query[None], mean)[:, 0], words)
+    counts = Sketch.of(sketched(vectors, mean)).differing(sketched(query[None], mean)[0], words)
     within = min(dimensions, 64 * words)
     assert counts.tolist() == ((vectors > mean) != (query > mean))[:, :within].sum(axis=1).tolist()
 
@@ -88,7 +88,7 @@ class _InMemory:
         return self._fragments
 
     def read(self, fragment: _Fragment, width: int) -> Any:
-        return sketched(fragment.vectors, np.zeros(fragment.vectors.shape[1], np.float32))
+        return Sketch.of(sketched(fragment.vectors, np.zeros(fragment.vectors.shape[1], np.float32)))
 
 
 @settings(deadline=None)
