@@ -66,7 +66,7 @@ class Sketch:
         return int(self.head.shape[1])
 
     def differing(self, query: Words, width: int) -> Any:
-        """In how many bits of the first `width` words each row differs from a query: uint8[n] or uint16[n]."""
+        """In how many bits of the first `width` words each row differs from a query: uint8[n] or uint16."""
         counts: Any = np.zeros(len(self), np.uint8 if width * WORD < 256 else np.uint16)
         ones = np.empty(len(self), np.uint8)
         differ = np.empty(len(self), np.uint64)
