@@ -8,6 +8,7 @@ from functools import partial
 from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
 from pipeline.splitter_spec import SplitterSpec
+from pipeline.splitting.collector import Uncollected
 from pipeline.splitting.prose import SECTIONS, skip_space
 from pipeline.splitting.sections import Cutter, Section, cut_sections, ruler_for, span_sections
 from pipeline.splitting.structure import Heading, Structure, Whole, read_structure, title_of
@@ -25,15 +26,16 @@ class MarkdownSplitter:
 
     def split(self, text: str) -> list[Chunk]:
         """Cut a text into chunks whose embedded text, headings in front included, keeps to the bound."""
-        cutter = self._cutter(text)
-        return cut_sections(cutter, markdown_sections(cutter.scan, self.spec), self.counter)
+        with Uncollected(text):
+            cutter = self._cutter(text)
+            return cut_sections(cutter, markdown_sections(cutter.scan, self.spec), self.counter)
 
     def spans(self, text: str) -> list[Span]:
         """The chunks' spans alone, their tokens not counted; exact where characters are the bound."""
-        cutter = self._cutter(text)
-        return span_sections(
-            cutter, markdown_sections(cutter.scan, self.spec, titled=self.spec.prefix_headings)
-        )
+        with Uncollected(text):
+            cutter = self._cutter(text)
+            sections = markdown_sections(cutter.scan, self.spec, titled=self.spec.prefix_headings)
+            return span_sections(cutter, sections)
 
     def _cutter(self, text: str) -> Cutter:
         return Cutter(text, self.spec, ruler_for(text, self.spec, self.counter), SECTIONS)

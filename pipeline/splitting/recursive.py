@@ -6,6 +6,7 @@ from typing import ClassVar
 from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
 from pipeline.splitter_spec import SplitterSpec
+from pipeline.splitting.collector import Uncollected
 from pipeline.splitting.prose import FIXED, PROSE, SENTENCES, Style, plain_lines
 from pipeline.splitting.sections import Section, chunk_sections, ruler_for
 from pipeline.splitting.separators import SeparatorSplitter
@@ -22,13 +23,15 @@ class TextSplitter:
 
     def split(self, text: str) -> list[Chunk]:
         """Cut a text; it is one section without headings."""
-        return chunk_sections(text, [Section(0, len(text))], self.spec, self.counter, self.style)
+        with Uncollected(text):
+            return chunk_sections(text, [Section(0, len(text))], self.spec, self.counter, self.style)
 
     def spans(self, text: str) -> list[Span]:
         """The chunks' spans alone, their tokens not counted; exact where characters are the bound."""
-        windows = Windows(text, plain_lines(text), ruler_for(text, self.spec, self.counter), self.style)
         bound, overlap = self.spec.bound, self.spec.overlap
-        return windows.cut(0, len(text), Bounds(bound, bound, overlap))
+        with Uncollected(text):
+            windows = Windows(text, plain_lines(text), ruler_for(text, self.spec, self.counter), self.style)
+            return windows.cut(0, len(text), Bounds(bound, bound, overlap))
 
 
 class ProseSplitter(TextSplitter):
