@@ -18,6 +18,7 @@ _COMPILED = (
     "levels",
     "lines",
     "markdown",
+    "parts",
     "pieces",
     "prose",
     "rulers",

@@ -7,7 +7,7 @@ from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.elements import within_entity
-from pipeline.splitting.markdown import sections_of
+from pipeline.splitting.markdown import Paths, sections_of
 from pipeline.splitting.markup import Ints, Page, read_page
 from pipeline.splitting.prose import LINES, SECTIONS, Style, tied
 from pipeline.splitting.sections import Cutter, cut_sections, ruler_for
@@ -29,7 +29,8 @@ class HtmlSplitter:
             text, lambda start, end: ruler.reach(start, spec.bound) >= end, max(1, spec.bound // 2)
         )
         structure = Structure(0, page.headings, page.wholes)
-        sections = sections_of(page.scan, structure, spec, lambda heading: page.titles[heading[0]])
+        paths = Paths(lambda _, heading: page.titles[heading[0]], spec.prefix_headings)
+        sections = sections_of(page.scan, structure, spec, paths)
         cutter = Cutter(text, spec, ruler, _style(text, page), page.scan)
         return [chunk for chunk in cut_sections(cutter, sections, self.counter) if _shows(page.seen, chunk)]
 

@@ -3,18 +3,18 @@
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.collector import Uncollected
+from pipeline.splitting.parts import SIZE, parts
 from pipeline.splitting.prose import SECTIONS, skip_space
 from pipeline.splitting.sections import Cutter, Section, cut_sections, ruler_for, span_sections
-from pipeline.splitting.structure import Heading, Structure, Whole, read_structure, title_of
+from pipeline.splitting.structure import Heading, Structure, Whole, title_of
 from pipeline.splitting.windows import Span
 
-Title = Callable[[Heading], str]
+Title = Callable[[str, Heading], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +27,33 @@ class MarkdownSplitter:
     def split(self, text: str) -> list[Chunk]:
         """Cut a text into chunks whose embedded text, headings in front included, keeps to the bound."""
         with Uncollected(text):
-            cutter = self._cutter(text)
-            return cut_sections(cutter, markdown_sections(cutter.scan, self.spec), self.counter)
+            cut = self._cut(text)
+            return [
+                chunk for cutter, sections in cut for chunk in cut_sections(cutter, sections, self.counter)
+            ]
 
     def spans(self, text: str) -> list[Span]:
         """The chunks' spans alone, their tokens not counted; exact where characters are the bound."""
         with Uncollected(text):
-            cutter = self._cutter(text)
-            sections = markdown_sections(cutter.scan, self.spec, titled=self.spec.prefix_headings)
-            return span_sections(cutter, sections)
+            cut = self._cut(text, titled=self.spec.prefix_headings)
+            return [span for cutter, sections in cut for span in span_sections(cutter, sections)]
 
-    def _cutter(self, text: str) -> Cutter:
-        return Cutter(text, self.spec, ruler_for(text, self.spec, self.counter), SECTIONS)
+    def _cut(self, text: str, *, titled: bool = True) -> Iterator[tuple[Cutter, list[Section]]]:
+        """The sections, each under its headings, a part of the text at a time, and what cuts them."""
+        spec, counter = self.spec, self.counter
+        paths = Paths(title_of, spec.prefix_headings) if titled else None
+        # Neighbours are joined across the whole text.
+        for start, part, scan, structure in parts(text, len(text) if spec.join_sections else SIZE):
+            cutter = Cutter(part, spec, ruler_for(part, spec, counter), SECTIONS, scan, start)
+            yield cutter, sections_of(scan, structure, spec, paths)
 
 
-def markdown_sections(scan: str, spec: SplitterSpec, *, titled: bool = True) -> list[Section]:
-    """The sections of a Markdown text with plain line ends, each under its headings, the front matter apart.
+def sections_of(scan: str, structure: Structure, spec: SplitterSpec, paths: "Paths | None") -> list[Section]:
+    """The sections of a text whose structure is known, the front matter apart.
 
     A heading followed by nothing but another heading joins that one's section, since a chunk of
-    nothing but a heading says little. Not `titled`, sections have no paths and no prefixes.
+    nothing but a heading says little. Without `paths`, sections have none, and no prefixes.
     """
-    return sections_of(scan, read_structure(scan), spec, partial(title_of, scan) if titled else None)
-
-
-def sections_of(scan: str, structure: Structure, spec: SplitterSpec, title: Title | None) -> list[Section]:
-    """The sections of a text whose structure is known; `title` gives a heading's words."""
     body, headings, wholes = structure
     if not spec.repeat_table_header:
         wholes = [(start, end, "") for start, end, _ in wholes]
@@ -60,13 +62,12 @@ def sections_of(scan: str, structure: Structure, spec: SplitterSpec, title: Titl
     number = bisect_left(wholes, (first,))
     if body < first:
         sections.append(Section(body, first, wholes=tuple(wholes[:number])))
-    paths = _Paths(title, spec.prefix_headings) if title else None
     sections += _under_headings(scan, headings, wholes[number:], paths)
     return sections
 
 
 def _under_headings(
-    scan: str, headings: list[Heading], wholes: list[Whole], paths: "_Paths | None"
+    scan: str, headings: list[Heading], wholes: list[Whole], paths: "Paths | None"
 ) -> Iterator[Section]:
     """A section for each heading, or for a heading with those that follow it at once."""
     number, count, chapter, given = 0, len(headings), 0, 0
@@ -88,7 +89,7 @@ def _under_headings(
             body = behind
             chapter += level == 1
         if paths:
-            path, over, own = paths.down(headings[first:number])
+            path, over, own = paths.down(scan, headings[first:number])
         own_wholes: tuple[Whole, ...] = ()
         if given < len(wholes) and wholes[given][0] < end:
             before, given = given, bisect_left(wholes, (end,), given)
@@ -96,15 +97,15 @@ def _under_headings(
         yield Section(start, end, path, over, own, own_wholes, body, (chapter, opens))
 
 
-class _Paths:
-    """Follows the headings that hold, from the top of the document down."""
+class Paths:
+    """Follows the headings that hold, from the top of the document down; `title` gives a heading's words."""
 
     def __init__(self, title: Title, prefixed: bool) -> None:
         self._title = title
         self._prefixed = prefixed
         self._open: list[tuple[int, tuple[str, ...]]] = []  # level, and the path down to it
 
-    def down(self, headings: Sequence[Heading]) -> tuple[tuple[str, ...], str, str]:
+    def down(self, scan: str, headings: Sequence[Heading]) -> tuple[tuple[str, ...], str, str]:
         """Go to a section's headings; gives its path, and the prefixes of its first and of later chunks."""
         open_, over = self._open, None
         path: tuple[str, ...] = ()
@@ -114,7 +115,7 @@ class _Paths:
                 open_.pop()
             above = open_[-1][1] if open_ else ()
             over = above if over is None or len(above) < len(over) else over
-            title = self._title(heading)
+            title = self._title(scan, heading)
             path = (*above, title) if title else above
             open_.append((level, path))
         return (path, prefix_of(over or ()), prefix_of(path)) if self._prefixed else (path, "", "")

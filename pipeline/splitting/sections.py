@@ -66,9 +66,11 @@ def cut_sections(cutter: "Cutter", sections: Iterable[Section], counter: TokenCo
 
 def span_sections(cutter: "Cutter", sections: Iterable[Section]) -> list[Span]:
     """The spans of all sections' chunks, their tokens not counted; exact where characters are the bound."""
+    origin = cutter.origin
     if cutter.spec.join_sections:
-        return [(draft[0], draft[1]) for draft in cutter.drafts(sections)]
-    return [span for _, _, spans in cutter.spans(sections) for span in spans]
+        return [(origin + draft[0], origin + draft[1]) for draft in cutter.drafts(sections)]
+    found = cutter.spans(sections)
+    return [(origin + start, origin + end) for _, _, spans in found for start, end in spans]
 
 
 def ruler_for(text: str, spec: SplitterSpec, counter: TokenCounter) -> Ruler:
@@ -80,12 +82,20 @@ class Cutter:
     """Cuts the sections of one text.
 
     `scan` is what the style finds boundaries in, as long as the text; None: the text with plain line ends.
+    `origin` is where the text starts in the one that chunks are of.
     """
 
     def __init__(
-        self, text: str, spec: SplitterSpec, ruler: Ruler, style: Style, scan: str | None = None
+        self,
+        text: str,
+        spec: SplitterSpec,
+        ruler: Ruler,
+        style: Style,
+        scan: str | None = None,
+        origin: int = 0,
     ) -> None:
         self.text = text
+        self.origin = origin
         self.spec = spec
         self._ruler = ruler
         # What prefixes and headers measure; those that would leave too little for the text are not here.
@@ -212,7 +222,7 @@ def _counted(cutter: Cutter, drafts: Iterator[_Draft], counter: TokenCounter) ->
 
     Tokens can fall otherwise where a prefix meets the text.
     """
-    bound, in_tokens = cutter.spec.bound, cutter.spec.max_characters is None
+    origin, bound, in_tokens = cutter.origin, cutter.spec.bound, cutter.spec.max_characters is None
     while batch := list(islice(drafts, _COUNTED_AT_ONCE)):
         for draft, tokens in zip(batch, cutter.tokens(batch, counter), strict=True):
             start, end, prefix, section = draft
@@ -221,7 +231,7 @@ def _counted(cutter: Cutter, drafts: Iterator[_Draft], counter: TokenCounter) ->
             if tighter:
                 yield from _counted(cutter, iter(tighter), counter)
             else:
-                yield Chunk(start, end, tokens, section.heading_path, prefix)
+                yield Chunk(origin + start, origin + end, tokens, section.heading_path, prefix)
 
 
 def _common(path: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:

@@ -63,6 +63,11 @@ def read_structure(scan: str) -> Structure:
     return Structure(reader.body, reader.headings, reader.wholes)
 
 
+def opens_front_matter(scan: str) -> bool:
+    """Whether a text begins as front matter does, which may end further on."""
+    return _FRONT_MATTER.match(scan) is not None
+
+
 def title_of(scan: str, heading: Heading) -> str:
     """A heading's words, white space folded, without closing hashes and without its id."""
     start, end, _, words = heading

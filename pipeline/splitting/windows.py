@@ -127,7 +127,7 @@ class Windows:
             low = floor if floor < reach else new
             middle = max(low, middle)
         if number < len(wholes) and wholes[number][0] < reach:
-            return self._beside(wholes, number, (max(start, new), low, middle, reach), later)
+            return self._beside(wholes, number, (start, max(start, new), low, middle, reach), later)
         at = style.strong(scan, middle, reach)
         return at if at > middle else style.last(scan, low, middle, reach)
 
@@ -138,10 +138,10 @@ class Windows:
         return self._costs.get(wholes[number][2], 0)
 
     def _beside(
-        self, wholes: tuple[Whole, ...], number: int, window: tuple[int, int, int, int], bound: int
+        self, wholes: tuple[Whole, ...], number: int, window: tuple[int, int, int, int, int], bound: int
     ) -> int:
         """Where a chunk ends that wholes begin or end in; 0 where there is nothing but graphemes."""
-        new, low, middle, reach = window
+        start, new, low, middle, reach = window
         passed = 0
         while number < len(wholes) and wholes[number][1] <= reach:
             passed = wholes[number][1]
@@ -151,6 +151,8 @@ class Windows:
             fits = begins >= new and self._fits(begins, ends, bound)
             if begins > new and (begins >= middle or fits):
                 return begins
+            if fits and start < begins and not self._fits(start, ends, bound):
+                return begins  # what is shared gives way to it
             if fits and not self._ruler_erred:
                 return ends  # the ruler tells but about how far the bound reaches
             low = max(low, begins)

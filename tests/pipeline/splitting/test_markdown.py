@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from pipeline.model import Chunk
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
+from pipeline.splitting.markdown import MarkdownSplitter
 from pipeline.splitting.prose import plain_lines
 from pipeline.splitting.structure import read_structure
 from tests.pipeline.splitting.support import Letters, Quarters, Words, checked, parsed, specs, split, texts
@@ -123,6 +124,17 @@ def test_a_table_or_a_fence_is_whole_where_it_fits(block: str) -> None:
     )
     for tokens in range(len(block) + 13, len(block) + 40):
         assert any(block.rstrip() in chunk for chunk in split(text, Letters(), "markdown", tokens))
+
+
+def test_a_whole_that_fits_is_not_broken_for_what_the_chunk_before_it_would_share() -> None:
+    text = f"# Rivers\n\n{'Some words. ' * 8}\n\n{_FENCE}"
+    spec = SplitterSpec(
+        "markdown", max_characters=len(_FENCE) + 5, overlap_characters=20, prefix_headings=False
+    )
+    assert text[slice(*checked(text, spec, Letters())[-1][:2])] == _FENCE.rstrip()
+    assert [chunk[:2] for chunk in make(spec, Letters()).split(text)] == MarkdownSplitter(
+        spec, Letters()
+    ).spans(text)
 
 
 def test_a_table_that_does_not_fit_is_broken_at_its_rows() -> None:
