@@ -57,10 +57,10 @@ def _told(made: dict[str, Any]) -> None:
             ("built in", f"{made['seconds']} s over {made['rows']:,} chunks"),
         ]
     if made["funnel"]:
-        told = ", then ".join(
-            f"{step['keep']:,} by {step['dimensions']} bits" for step in made["funnel"]["steps"]
-        )
-        rows.append(("funnel", f"{told}; recall {made['funnel']['recall']:.3f}"))
+        funnel = made["funnel"]
+        steps = [f"{step['keep']:,} by {step['dimensions']} bits" for step in funnel["steps"]]
+        told = ", then ".join([*steps, f"{funnel['vectors']:,} whole vectors"])
+        rows.append(("funnel", f"{told}; recall {funnel['recall']:.3f}"))
     render.rows([{"what": what, "found": found} for what, found in rows])
     if made["recall"] < made["wanted"]:
         render.note(

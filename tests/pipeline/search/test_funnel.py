@@ -12,7 +12,7 @@ from pipeline.search.ask import Ask, Step
 from pipeline.search.funnel import by_funnel
 from pipeline.search.rank import batches, by_vector, scored
 from pipeline.search.sketch import Sketch, nearest, sketched
-from pipeline.search.sketches import Plan, Sketches
+from pipeline.search.sketches import Ladder, Plan, Sketches
 from tests.pipeline.search.conftest import Asking
 
 
@@ -71,6 +71,15 @@ def test_a_sketch_counts_the_dimensions_on_different_sides_of_the_mean(
     assert counts.tolist() == ((vectors > mean) != (query > mean))[:, :within].sum(axis=1).tolist()
 
 
+@given(st.integers(1, 500), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_a_sketch_sums_the_weights_of_its_bits(dimensions: int, rows: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    vectors = random.standard_normal((rows, dimensions), dtype=np.float32)
+    weights, mean = random.standard_normal((2, dimensions), dtype=np.float32)
+    found = Sketch.of(sketched(vectors, mean)).weighed(weights)
+    assert found == pytest.approx((vectors > mean) @ weights, abs=1e-3)
+
+
 class _Fragment:
     num_deletions = 0
 
@@ -116,12 +125,22 @@ def test_the_first_step_finds_the_nearest_of_all_however_rows_lie_in_blocks(
         expected = np.sort(within[np.argsort(here, kind="stable")[:keep]])
         found = made.nearest(query, (Step(128, keep),), allowed, 1)
         assert found.tolist() == expected.tolist()
+    some = rows[:: 1 + keep % 3]
+    weighed = made.weighed(query, some)
+    assert weighed == pytest.approx((np.concatenate(parts)[np.isin(rows, some)] > 0) @ query, abs=1e-3)
+    ladder = Ladder(0.9, 0.9, (Step(128, len(rows)),), keep)
+    best = np.sort(np.argsort(-made.weighed(query, rows))[:keep])
+    assert made.climbed(query, ladder, None, 1).tolist() == rows[best].tolist()
     near = np.concatenate(parts)[:5]
     ranks = made.ranks(query, near, 2).tolist()
     assert ranks == [int((counts <= count).sum()) for count in counts[:5]]
 
 
-@given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.integers(1, 70))
-def test_the_nearest_are_the_smallest_counts_and_of_equals_the_first(counts: list[int], keep: int) -> None:
-    places = nearest(np.array(counts, np.uint16), keep).tolist()
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=60), st.integers(1, 70), st.integers(1, 60))
+def test_the_nearest_are_the_smallest_counts_and_of_equals_the_first(
+    counts: list[int], keep: int, sample: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.search.sketch._SAMPLE", sample)
+        places = nearest(np.array(counts, np.uint16), keep).tolist()
     assert places == sorted(sorted(range(len(counts)), key=lambda place: (counts[place], place))[:keep])

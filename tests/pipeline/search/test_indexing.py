@@ -80,6 +80,14 @@ def test_a_funnel_over_sketches_finds_what_it_was_measured_to_find(folder: Path,
     assert _recall(store, Ask(mode="funnel", top_k=11, recall=0.999)) >= max(told, 0.98)
 
 
+def test_a_funnel_over_a_single_chunk_finds_it(tmp_path: Path) -> None:
+    objects = Objects(str(tmp_path / "store"), create=True)
+    run(job_for(write_pages(tmp_path / "docs", {"1.md": "Rivers flow. 川。"}), objects.uri))
+    assert index_table(objects, "docs", Wish("none"), sketches=True)["funnel"]["vectors"] == 1
+    hits = Searcher(objects, "docs").find("river", Ask(mode="funnel"))
+    assert [hit["doc_id"] for hit in hits] == ["1.md"]
+
+
 def test_new_rows_are_found_at_once_by_index_and_funnel(folder: Path, store: str) -> None:
     index_table(Objects(store), "docs", Wish("ivf_rq"), sketches=True)
     write_pages(folder, {"new.md": "# New\n\nZebras and quokkas. シマウマ。", "1.md": "Changed."})
