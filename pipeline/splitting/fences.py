@@ -3,16 +3,16 @@
 import re
 from functools import lru_cache
 
-_FENCE = re.compile(r"\ufeff?((?:[ \t]|>|[-*+][ \t]|\d{1,9}[.)][ \t])*+)(`{3,}+(?=[^`\n]*+(?:\n|\Z))|~{3,}+)")
-_RAW_HTML = [
-    (re.compile(f"<{start}", re.IGNORECASE), re.compile(end, re.IGNORECASE))
-    for start, end in (
-        (r"(?:script|pre|style|textarea)(?=[ \t>\n]|\Z)", "</(?:script|pre|style|textarea)>"),
-        ("!--", "-->"),
-        (r"\?", r"\?>"),
-        (r"!\[CDATA\[", r"\]\]>"),
-        (r"![a-z]", ">"),
-    )
+_FENCE = re.compile(
+    r"\ufeff?((?:[ \t]|>|[-*+][ \t]|[0-9]{1,9}[.)][ \t])*+)(`{3,}+(?=[^`\n]*+(?:\n|\Z))|~{3,}+)"
+)
+# Groups, each of what its own pattern closes.
+_RAW_HTML = re.compile(
+    r"<(?:((?:script|pre|style|textarea)(?=[ \t>\n]|\Z))|(!--)|(\?)|(!\[CDATA\[)|(![a-z]))", re.IGNORECASE
+)
+_RAW_HTML_END = [
+    re.compile(end, re.IGNORECASE)
+    for end in ("</(?:script|pre|style|textarea)>", "-->", r"\?>", r"\]\]>", ">")
 ]
 
 
@@ -28,18 +28,18 @@ def fence_end(scan: str, behind: int, before: str, marks: str, column: int) -> i
     `column` is where the content of the list item begins that holds it, 0 where none does: it ends with
     the item, or with the quote, at the latest.
     """
-    found = _ending(marks[0], len(marks), column, ">" in before).search(scan, behind)
+    found = _ending(marks[0], len(marks), column, ">" in before).search(scan, behind - 1)
     if found is None:
         return len(scan)
-    return line_end(scan, found.end()) if found[1] else found.start()
+    return line_end(scan, found.end()) if found[1] else found.start() + 1
 
 
 def raw_html_end(scan: str, first: int) -> int:
     """Where raw HTML ends, with its line, that begins at `first`; 0 where there is none."""
-    closing = next((close for open_, close in _RAW_HTML if open_.match(scan, first)), None)
-    if closing is None:
+    opening = _RAW_HTML.match(scan, first)
+    if opening is None:
         return 0
-    found = closing.search(scan, first + 1)
+    found = _RAW_HTML_END[(opening.lastindex or 1) - 1].search(scan, first + 1)
     return line_end(scan, found.end()) if found else len(scan)
 
 
@@ -60,4 +60,4 @@ def _ending(mark: str, length: int, column: int, quoted: bool) -> re.Pattern[str
     elif column:
         indent, other = r"[ \t]*+", rf"|(?! {{{column}}}| {{0,{column - 1}}}\t)(?=[ \t]*+[^\s])"
     closing = rf"{indent}({re.escape(mark)}{{{length},}})[ \t]*+(?=\n|\Z)"
-    return re.compile(f"^(?:{closing}{other})", re.MULTILINE)
+    return re.compile(f"\n(?:{closing}{other})")

@@ -7,7 +7,7 @@ underline a heading. Lines are read once, in order.
 import re
 
 _LINE = re.compile(r"[^\n]*+\n|[^\n]++")
-_ITEM = re.compile(r"( {0,3}(?:[-*+]|\d{1,9}[.)]))( +|$)")
+_ITEM = re.compile(r"( {0,3}(?:[-*+]|[0-9]{1,9}[.)]))( +|$)")
 _RULE = re.compile(r" {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,})$")
 _QUOTE = re.compile(r" {0,3}>")
 _HTML = re.compile(

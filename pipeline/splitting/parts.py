@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pipeline.splitting.prose import plain_lines, skip_space
 from pipeline.splitting.structure import Structure, opens_front_matter, read_structure
 
-SIZE = 200_000
+SIZE = 100_000
 """Characters that a part has at most, where a heading ends it."""
 _MORE = 4  # times as many, where none does
 
@@ -63,4 +63,5 @@ def _before(part: Part, cut: int) -> Part:
     body, headings, wholes = part.structure
     number = bisect_left(headings, (cut,))
     structure = Structure(body, headings[:number], wholes[: bisect_left(wholes, (cut,))])
-    return Part(part.start, part.text[:cut], part.scan[:cut], structure)
+    text = part.text[:cut]
+    return Part(part.start, text, text if part.scan is part.text else part.scan[:cut], structure)

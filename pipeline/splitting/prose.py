@@ -23,6 +23,7 @@ SENTENCE = re.compile(
 _CLAUSE = re.compile(r"[,;:、，；：–—-](?:(?<=[,;:])\s++|(?<=[、，；：])\s*+|(?<= [–—-])\s++)")
 _PAUSE = re.compile(r"[\s、，；：]\s*+")
 SPACE = re.compile(r"\s++")
+_FEW_BLANKS = 3  # which are looked at sooner one by one
 # Japanese has no spaces: most phrases end in hiragana, and begin with another script.
 PHRASE = re.compile(r"[ぁ-ゟ](?=[㐀-䶿一-鿿ァ-ヺｦ-ﾝ「『（〈《【〔“])")
 
@@ -46,10 +47,15 @@ def plain_lines(text: str) -> str:
 
 def skip_space(scan: str, start: int, end: int) -> int:
     """Where the first character that is no white space stands, at or behind `start`."""
-    if start < end and not scan[start].isspace():
-        return start
-    space = SPACE.match(scan, start, end)
-    return space.end() if space else start
+    few = start + _FEW_BLANKS
+    while start < end:
+        if not scan[start].isspace():
+            return start
+        start += 1
+        if start == few:
+            space = SPACE.match(scan, start, end)
+            return space.end() if space else start
+    return start
 
 
 def grapheme_boundary(text: str, start: int, at: int, end: int) -> int:

@@ -15,21 +15,22 @@ from pipeline.splitting.lines import Lines
 # Groups: hashes; a fence as most are; the marks of another fence; raw HTML; indented hashes; dashes.
 _TELLING = (
     r"(?:(#{1,6})(?=[ \t\n]|\Z)[^\n]*+"
-    r"|(```)[^`\n]*+(?=\n)(?:[^`]++|(?<!\n)(?<!\n )(?<!\n  )(?<!\n   )`++|`{1,2}(?!`))*+"
+    r"|(```)[^`\n]*+(?=\n)(?:[^`]++|(?<![\n ])`++|(?<!\n)(?<!\n )(?<!\n  )(?<!\n   )`++|`{1,2}(?!`))*+"
     r"(?<=\n)```[ \t]*+(?=\n|\Z)"
-    r"|(```|~~~|[ \t>*+\-\d][ \t>*+\-\d.)]*+(?:```|~~~))"
+    r"|(```|~~~|[ \t>*+\-0-9][ \t>*+\-0-9.)]*+(?:```|~~~))"
     r"|(<| {1,3}<)(?=[!?]|[sS][cCtT]|[pP][rR][eE]|[tT][eE][xX])"
     r"|[ \t]++(#{1,6})(?=[ \t\n]|\Z)[^\n]*+"
     r"|[ \t>]*+([-=|:])[-=|: \t]*+(?=\n|\Z))"
 )
-_LINE = re.compile(r"\n(?=[#`~<=|: \t>*+\-\d])" + _TELLING)
+# Sooner than all groups are tried, this tells of most lines of lists that they are none of them.
+_LINE = re.compile(r"\n(?=[#`~<=|:]|[ \t>*+\-0-9][ \t>*+\-0-9.)]*+(?:[#`~<=|:\n]|\Z))" + _TELLING)
 _FIRST_LINE = re.compile(r"\ufeff?" + _TELLING)
 _UNDERLINE = re.compile(r"[ \t]*+(?:=++|-++)[ \t]*+(?=\n|\Z)")
 _TABLE_RULE = re.compile(
     r"([ \t>]*+)\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*+(?=\n|\Z)"
 )
 _TABLE_END = re.compile(
-    r"\n(?=[ \t]*+(?:\n|\Z|#{1,6}[ \t\n]|`{3}|~{3}|>|[-*+][ \t]|\d{1,9}[.)][ \t]"
+    r"\n(?=[ \t]*+(?:\n|\Z|#{1,6}[ \t\n]|`{3}|~{3}|>|[-*+][ \t]|[0-9]{1,9}[.)][ \t]"
     r"|(?:(?:\*[ \t]*+){3,}|(?:_[ \t]*+){3,})(?=\n|\Z)|<(?:[!?]|/?[a-zA-Z][a-zA-Z0-9]*+[ \t/>\n])))"
 )
 _QUOTED_TABLE_END = re.compile(r"\n(?![ \t]*+>[^\n]*\|)")
