@@ -1,18 +1,22 @@
-"""Reads a long Markdown text a part at a time: what is worked on stays in the processor's cache.
+"""Goes through a long text a part at a time: what is worked on stays in the processor's cache.
 
-A part ends before a heading, and no block reaches over one: parts are made of what the whole text is made of.
+What comes of it is what the whole text would give. A part of Markdown ends before a heading, and no block
+reaches over one; of plain text those chunks are cut again that a part's end may have had a say in.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.splitting.prose import plain_lines, skip_space
+from pipeline.splitting.prose import Style, plain_lines, skip_space
+from pipeline.splitting.rulers import Characters
 from pipeline.splitting.structure import Structure, opens_front_matter, read_structure
+from pipeline.splitting.windows import Bounds, Span, Windows
 
 SIZE = 100_000
-"""Characters that a part has at most, where a heading ends it."""
-_MORE = 4  # times as many, where none does
+"""Characters that a part has at most."""
+_MORE = 4  # times as many, where nothing in it can end it
+_BEFORE = 64  # characters before a part, which tell boundaries at its start from what only looks like some
 
 
 class Part(NamedTuple):
@@ -37,6 +41,27 @@ def parts(text: str, size: int = SIZE) -> Iterator[Part]:
         else:
             reach *= _MORE
     yield _part(text, start, len(text))
+
+
+def spans_in_parts(text: str, style: Style, bound: int, size: int = SIZE) -> list[Span]:
+    """The spans of a plain text's chunks, of at most so many characters; they share none."""
+    found: list[Span] = []
+    start, reach = 0, max(size, _MORE * bound)
+    while True:
+        first, end = max(0, start - _BEFORE), start + reach
+        part = text[first:end]
+        windows = Windows(part, plain_lines(part), Characters(), style)
+        spans = windows.cut(start - first, len(part), Bounds(bound, bound))
+        sure = len(spans)
+        if end < len(text):  # no chunk looks further than this, but the last one may over white space
+            sure = min(sure - 1, bisect_right(spans, (len(part) - 2 * bound, 0)))
+        found += [(first + begins, first + ends) for begins, ends in spans[: max(0, sure)]]
+        if end >= len(text):
+            return found
+        if sure > 0:
+            start, reach = first + spans[sure][0], max(size, _MORE * bound)
+        else:
+            reach *= _MORE
 
 
 def _part(text: str, start: int, end: int) -> Part:

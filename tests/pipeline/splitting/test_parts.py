@@ -1,15 +1,18 @@
-"""Parts of a long text: what is read of them one after another is what is read of the whole."""
+"""Parts of a long text: what comes of them one after another is what comes of the whole."""
 
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.markdown import Paths, sections_of
-from pipeline.splitting.parts import SIZE, Part, parts
-from pipeline.splitting.prose import plain_lines
+from pipeline.splitting.parts import SIZE, Part, parts, spans_in_parts
+from pipeline.splitting.prose import FIXED, PROSE, SENTENCES, Style, plain_lines
+from pipeline.splitting.rulers import Characters
 from pipeline.splitting.structure import read_structure, title_of
+from pipeline.splitting.windows import Bounds, Windows
 from tests.pipeline.splitting.support import texts
 
 _SPEC = SplitterSpec("markdown")
@@ -61,3 +64,16 @@ def test_a_part_ends_before_a_heading_and_is_about_as_long_as_asked_for() -> Non
 def test_what_no_heading_parts_is_read_a_few_times_at_most() -> None:
     [part] = parts("水 flows.\n" * 100_000)
     assert len(part.text) > 4 * SIZE
+
+
+@pytest.mark.parametrize("style", [PROSE, SENTENCES, FIXED])
+@given(texts, st.integers(1, 40), st.integers(1, 60))
+@settings(max_examples=300, deadline=None)
+@example("1. Water.\r\n\r\n2. 水。 " * 30, 13, 1)
+@example("a" + "\u0301" * 500 + " b " * 40, 8, 1)
+@example("word" + " " * 400 + "word. " * 60, 8, 1)
+def test_the_chunks_of_plain_text_in_parts_are_those_of_the_whole(
+    style: Style, text: str, bound: int, size: int
+) -> None:
+    whole = Windows(text, plain_lines(text), Characters(), style).cut(0, len(text), Bounds(bound, bound))
+    assert spans_in_parts(text, style, bound, size) == whole
