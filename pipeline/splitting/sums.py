@@ -151,9 +151,12 @@ def sums_over(text: str, counter: TokenCounter) -> Sums:
 
 
 def _ends(text: str, counter: OffsetCounter) -> "array[int]":
-    """Where each token ends; a large text is read in parts, cut at seams, and never held twice."""
+    """Where each token ends; a large text is read in parts, cut at seams where these are near."""
     start, ends = 0, array("I")
-    while len(text) - start > _CHARACTERS and (found := counter.seam.search(text, start + _CHARACTERS)):
+    while (low := start + _CHARACTERS) < len(text):
+        found = counter.seam.search(text, low, low + _CHARACTERS)
+        if found is None:
+            break
         ends.frombytes((counter.ends(text[start : found.start()]) + np.uint32(start)).data.cast("B"))
         start = found.start()
     last = counter.ends(text[start:])
