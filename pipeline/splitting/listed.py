@@ -3,14 +3,13 @@
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
-from itertools import accumulate, islice, pairwise
+from collections.abc import Iterable
+from itertools import accumulate, pairwise
 from operator import sub
 
 from pipeline.ports import TokenCounter
 from pipeline.splitting.pieces import Apart
-
-_COUNTED_AT_ONCE = 8192  # texts
+from pipeline.splitting.rulers import counts
 
 
 class Listed:
@@ -91,12 +90,6 @@ def counted(
     """The same, with each piece counted; those that measure more than `most` share no chunk with others."""
     places = _places(pattern, keep, False, text, start, end)
     return Counted(places, keep == "drop", end, text, counter, most) if places is not None else None
-
-
-def counts(texts: Iterator[str], counter: TokenCounter) -> Iterator[int]:
-    """The tokens of each text; a large number of them is never held at once."""
-    while batch := list(islice(texts, _COUNTED_AT_ONCE)):
-        yield from counter.count(batch)
 
 
 def _places(

@@ -16,7 +16,7 @@ from pipeline.splitting.windows import Bounds, Span, Windows
 SIZE = 100_000
 """Characters that a part has at most."""
 _MORE = 4  # times as many, where nothing in it can end it
-_BEFORE = 64  # characters before a part, which tell boundaries at its start from what only looks like some
+_CONTEXT = 64  # characters before a part, which tell boundaries at its start from what only looks like some
 
 
 class Part(NamedTuple):
@@ -48,7 +48,7 @@ def spans_in_parts(text: str, style: Style, bound: int, size: int = SIZE) -> lis
     found: list[Span] = []
     start, reach = 0, max(size, _MORE * bound)
     while True:
-        first, end = max(0, start - _BEFORE), start + reach
+        first, end = max(0, start - _CONTEXT), start + reach
         part = text[first:end]
         windows = Windows(part, plain_lines(part), Characters(), style)
         spans = windows.cut(start - first, len(part), Bounds(bound, bound))

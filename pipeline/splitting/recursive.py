@@ -7,9 +7,9 @@ from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.collector import Uncollected
-from pipeline.splitting.listed import counts
 from pipeline.splitting.parts import spans_in_parts
 from pipeline.splitting.prose import FIXED, PROSE, SENTENCES, Style, plain_lines
+from pipeline.splitting.rulers import counted
 from pipeline.splitting.sections import Section, chunk_sections, ruler_for
 from pipeline.splitting.separators import SeparatorSplitter
 from pipeline.splitting.windows import Bounds, Span, Windows
@@ -26,22 +26,20 @@ class TextSplitter:
     def split(self, text: str) -> list[Chunk]:
         """Cut a text; it is one section without headings."""
         with Uncollected(text):
-            if self._is_exact():
-                spans = spans_in_parts(text, self.style, self.spec.bound)
-                tokens = counts((text[start:end] for start, end in spans), self.counter)
-                return [Chunk(start, end, count) for (start, end), count in zip(spans, tokens, strict=True)]
+            if self._is_local():
+                return counted(text, self.spans(text), self.counter)
             return chunk_sections(text, [Section(0, len(text))], self.spec, self.counter, self.style)
 
     def spans(self, text: str) -> list[Span]:
         """The chunks' spans alone, their tokens not counted; exact where characters are the bound."""
         bound, overlap = self.spec.bound, self.spec.overlap
         with Uncollected(text):
-            if self._is_exact():
+            if self._is_local():
                 return spans_in_parts(text, self.style, bound)
             windows = Windows(text, plain_lines(text), ruler_for(text, self.spec, self.counter), self.style)
             return windows.cut(0, len(text), Bounds(bound, bound, overlap))
 
-    def _is_exact(self) -> bool:
+    def _is_local(self) -> bool:
         """Whether where a chunk ends can be told from what is around it alone."""
         return self.spec.max_characters is not None and not self.spec.overlap
 

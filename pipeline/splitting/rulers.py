@@ -4,12 +4,15 @@ A ruler of tokens tells by sums where a chunk may end, about. What a chunk turns
 counted as far as sums do not tell.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Protocol
 
+from pipeline.model import Chunk
 from pipeline.ports import TokenCounter, tells_offsets
 from pipeline.splitting.sums import sums_over
 
+_COUNTED_AT_ONCE = 8192  # texts
 _DOUBT = 4  # tokens: what sums tell is seldom off by more than one or two
 
 
@@ -103,3 +106,15 @@ class Tokens:
         if prefix not in self._prefixes:
             [self._prefixes[prefix]] = self._counter.count([prefix])
         return self._prefixes[prefix] + self.over(start, end, 0)
+
+
+def counted(text: str, spans: Sequence[tuple[int, int]], counter: TokenCounter) -> list[Chunk]:
+    """The chunks of a text that lie at some spans, their tokens counted."""
+    tokens = counts((text[start:end] for start, end in spans), counter)
+    return [Chunk(start, end, count) for (start, end), count in zip(spans, tokens, strict=True)]
+
+
+def counts(texts: Iterator[str], counter: TokenCounter) -> Iterator[int]:
+    """The tokens of each text; a large number of them is never held at once."""
+    while batch := list(islice(texts, _COUNTED_AT_ONCE)):
+        yield from counter.count(batch)

@@ -16,10 +16,10 @@ from pipeline.model import Chunk
 from pipeline.ports import TokenCounter
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.levels import LANGCHAIN, Separators, counted_levels, langchain_levels, own_levels
-from pipeline.splitting.listed import Counted, counts
+from pipeline.splitting.listed import Counted
 from pipeline.splitting.pieces import Pieces
 from pipeline.splitting.prose import skip_space
-from pipeline.splitting.rulers import Characters, Tokens
+from pipeline.splitting.rulers import Characters, Tokens, counted
 from pipeline.splitting.windows import Span, without_space
 
 
@@ -103,9 +103,7 @@ class SeparatorSplitter:
 
     def split(self, text: str) -> list[Chunk]:
         """Cut a text, and count each chunk's tokens."""
-        spans = self._cutter.spans(text)
-        tokens = counts((text[start:end] for start, end in spans), self._counter)
-        return [Chunk(start, end, count) for (start, end), count in zip(spans, tokens, strict=True)]
+        return counted(text, self._cutter.spans(text), self._counter)
 
 
 class _Walk:

@@ -38,7 +38,7 @@ class Windows:
         self._ruler_erred = False  # whether a chunk as it was to be turned out to be too long
         self._exact = isinstance(ruler, Characters)
 
-    def cut(  # noqa: C901, PLR0915 - the engine's one loop: a call more in it is what splitting waits for
+    def cut(
         self, start: int, end: int, bounds: Bounds, wholes: tuple[Whole, ...] = (), body: int = 0
     ) -> list[Span]:
         """The spans of text[start:end], in order; none lies within another.
@@ -46,45 +46,23 @@ class Windows:
         `wholes` are those that begin in it, in order; they do not meet. No chunk ends before `body`, where
         what stands under a heading begins. A span exceeds the bound only where a single grapheme does.
         """
-        scan, reach_of, late = self._scan, self._ruler.reach, self._style.late
+        scan = self._scan
         spans: list[Span] = []
         bound, later, overlap = bounds
         start = new = skip_space(scan, start, end)  # what begins at `new` is in no chunk yet
         floor = skip_space(scan, body, end) if body else start  # the chunk's end has to lie behind it
         number = 0  # of the first whole that ends behind the start
         limit = end  # where a chunk has to end earlier than the ruler told
-        quick, exact, over_by = self._style.paragraphs, self._exact, self._ruler.over
-        count = len(wholes)
+        quick, exact, count = self._style.paragraphs, self._exact, len(wholes)
         while start < end:
             while number < count and wholes[number][1] <= start:
                 number += 1
             if quick:
-                # Most chunks end at a blank line: these are the steps below, made short for them.
                 clear = wholes[number][0] if number < count else end
-                while (reach := start + bound if exact else reach_of(start, bound)) < clear:
-                    if scan[reach].isspace() and (
-                        scan[reach] != " " or scan[reach + 1 : reach + 2].isspace()
-                    ):
-                        break
-                    stop = scan.rfind("\n\n", reach - (reach - start) * late // 16, reach)
-                    if stop < floor or scan[stop + 2].isspace() or scan[stop - 1].isspace():
-                        break
-                    if not exact and over_by(start, stop, bound) > 0:
-                        break
-                    spans.append((start, stop))
-                    new = floor = stop + 2
-                    start = (self._shared(start + 1, stop, overlap) or new) if overlap else new
-                    bound = later
+                state = self._paragraphs(spans, (start, new, floor, bound), clear, later, overlap)
+                start, new, floor, bound = state
             room = bound - self._header(start, wholes, number) if count else bound
-            reach = start + room if exact else reach_of(start, room)
-            if limit < reach:
-                reach = limit
-            elif end - (end - start) // 8 < reach < end and self._ruler.fits(start, end, room):
-                reach = end  # the ruler tells but about how far it is
-            elif self._style.even and reach < end < reach_of(reach, (room - overlap) // _TAIL):
-                reach = (end + reach_of(start, overlap) + 1) // 2
-            if reach < end and scan[reach].isspace():
-                reach = skip_space(scan, reach, end)
+            reach = self._reach(start, end, limit, room, overlap)
             at, by_grapheme = end, False
             if reach < end:
                 at = self._end(start, new, floor, reach, wholes, number, later)
@@ -95,20 +73,55 @@ class Windows:
                     start, limit, self._ruler_erred = new, end, False
                     continue
             stop = without_space(scan, start, at)
-            if not exact and (over := over_by(start, stop, room)) > 0:
+            if not exact and (over := self._ruler.over(start, stop, room)) > 0:
                 limit, self._ruler_erred = self._earlier(start, stop, room, over), True
                 if limit < stop:
                     continue
             limit, self._ruler_erred = end, False
             spans.append((start, stop))
+            bound = later
             new = floor = skip_space(scan, at, end)
             if overlap and new < end:
-                free = self._behind(wholes, number, start, stop) if wholes else start + 1
+                free = self._behind(wholes, number, start, stop)
                 start = self._shared(free, stop, overlap, by_grapheme) or new
             else:
                 start = new
-            bound = later
         return spans
+
+    def _paragraphs(
+        self, spans: list[Span], at: tuple[int, int, int, int], clear: int, later: int, overlap: int
+    ) -> tuple[int, int, int, int]:
+        """Cut chunks that end at a blank line, as most do, before `clear`: the steps of `cut`, made short.
+
+        Takes and gives `start`, `new`, `floor` and `bound`.
+        """
+        scan, late, exact, ruler = self._scan, self._style.late, self._exact, self._ruler
+        start, new, floor, bound = at
+        while (reach := start + bound if exact else ruler.reach(start, bound)) < clear:
+            if scan[reach].isspace() and (scan[reach] != " " or scan[reach + 1 : reach + 2].isspace()):
+                break
+            stop = scan.rfind("\n\n", reach - (reach - start) * late // 16, reach)
+            if stop < floor or scan[stop + 2].isspace() or scan[stop - 1].isspace():
+                break
+            if not exact and ruler.over(start, stop, bound) > 0:
+                break
+            spans.append((start, stop))
+            new = floor = stop + 2
+            start = (self._shared(start + 1, stop, overlap) or new) if overlap else new
+            bound = later
+        return start, new, floor, bound
+
+    def _reach(self, start: int, end: int, limit: int, room: int, overlap: int) -> int:
+        """How far a chunk that begins at `start` may go."""
+        scan, ruler = self._scan, self._ruler
+        reach = start + room if self._exact else ruler.reach(start, room)
+        if limit < reach:
+            reach = limit
+        elif end - (end - start) // 8 < reach < end and ruler.fits(start, end, room):
+            reach = end  # the ruler tells but about how far it is
+        elif self._style.even and reach < end < ruler.reach(reach, (room - overlap) // _TAIL):
+            reach = (end + ruler.reach(start, overlap) + 1) // 2
+        return skip_space(scan, reach, end) if reach < end else reach
 
     def _earlier(self, start: int, stop: int, room: int, over: int) -> int:
         """How far to reach instead of `stop`; `stop` itself where nothing but a grapheme is left."""

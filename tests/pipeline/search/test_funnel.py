@@ -109,9 +109,7 @@ def test_the_first_step_finds_the_nearest_of_all_however_rows_lie_in_blocks(
     parts = [random.standard_normal((size, 70), dtype=np.float32) for size in sizes]
     query = random.standard_normal(70, dtype=np.float32)
     kept: Any = _InMemory(*parts)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.search.sketches.BLOCK", 8)
-        made = Sketches(kept, Plan((0.0,) * 70, sum(sizes), 10, 0, ()), kept)
+    made = Sketches(kept, Plan((0.0,) * 70, sum(sizes), 10, 0, ()), kept)
     rows = np.concatenate(
         [
             (np.uint64(3 * n) << np.uint64(32)) + np.arange(size, dtype=np.uint64)
@@ -123,7 +121,9 @@ def test_the_first_step_finds_the_nearest_of_all_however_rows_lie_in_blocks(
         within = rows if allowed is None else allowed
         here = counts[np.isin(rows, within)]
         expected = np.sort(within[np.argsort(here, kind="stable")[:keep]])
-        found = made.nearest(query, (Step(128, keep),), allowed, 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pipeline.search.sketches.BLOCK", 8)
+            found = made.nearest(query, (Step(128, keep),), allowed, 1)
         assert found.tolist() == expected.tolist()
     some = rows[:: 1 + keep % 3]
     weighed = made.weighed(query, some)

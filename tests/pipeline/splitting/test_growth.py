@@ -1,14 +1,12 @@
 """Work grows with the text, not with its square, whatever the text is made of."""
 
-import gc
-import time
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting import make
-from tests.pipeline.splitting.support import Quarters
+from tests.pipeline.splitting.support import Quarters, cpu_seconds
 
 _SMALL, _TIMES = 6_000, 16
 
@@ -55,7 +53,7 @@ def test_sixteen_times_the_text_takes_less_than_forty_times_the_time(kind: str, 
     splitter = make(SplitterSpec(kind, 64, 16), Quarters())
     small, large = (_TEXTS[name](size) for size in (_SMALL, _SMALL * _TIMES))
     # The best of some tries: the clock also shows what else the machine does.
-    ratios = (_seconds(splitter.split, large) / _seconds(splitter.split, small) for _ in range(8))
+    ratios = (cpu_seconds(splitter.split, large) / cpu_seconds(splitter.split, small) for _ in range(8))
     assert any(ratio < 40 for ratio in ratios)
 
 
@@ -71,14 +69,3 @@ def test_each_character_is_counted_a_few_times_at_most(kind: str, name: str) -> 
     counter, text = Metered(), _TEXTS[name](_SMALL)
     make(SplitterSpec(kind, 64, 16), counter).split(text)
     assert counter.characters <= 10 * len(text) + 1000
-
-
-def _seconds(step: Callable[[str], object], text: str) -> float:
-    """CPU seconds, without the collector: what it does follows the heap of all tests."""
-    gc.disable()
-    try:
-        started = time.process_time()
-        step(text)
-        return time.process_time() - started
-    finally:
-        gc.enable()

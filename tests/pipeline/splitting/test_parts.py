@@ -13,7 +13,7 @@ from pipeline.splitting.prose import FIXED, PROSE, SENTENCES, Style, plain_lines
 from pipeline.splitting.rulers import Characters
 from pipeline.splitting.structure import read_structure, title_of
 from pipeline.splitting.windows import Bounds, Windows
-from tests.pipeline.splitting.support import texts
+from tests.pipeline.splitting.support import cpu_seconds, texts
 
 _SPEC = SplitterSpec("markdown")
 _FRONT = "---\n# a comment\nkey: 川\n---\n"
@@ -61,9 +61,23 @@ def test_a_part_ends_before_a_heading_and_is_about_as_long_as_asked_for() -> Non
     assert all(part.text.startswith("# Rivers") for part in found)
 
 
-def test_what_no_heading_parts_is_read_a_few_times_at_most() -> None:
-    [part] = parts("水 flows.\n" * 100_000)
-    assert len(part.text) > 4 * SIZE
+def test_what_no_heading_parts_is_one_part() -> None:
+    text = "水 flows.\n" * 100_000
+    assert len(text) > 4 * SIZE
+    assert [part.text for part in parts(text)] == [text]
+
+
+@pytest.mark.parametrize(
+    "unit", ["water\n", "# heading\n", "```\n", "x", " ", "\u0301", "# a\n\nx\n\n", "x. ", "<!--\n"]
+)
+def test_sixteen_times_the_text_in_parts_takes_less_than_forty_times_the_time(unit: str) -> None:
+    def cut(text: str) -> None:
+        list(parts(text, 64))
+        spans_in_parts(text, PROSE, 16, 64)
+
+    small, large = (unit * (size // len(unit)) for size in (6_000, 96_000))
+    # The best of some tries: the clock also shows what else the machine does.
+    assert any(cpu_seconds(cut, large) < 40 * cpu_seconds(cut, small) for _ in range(8))
 
 
 @pytest.mark.parametrize("style", [PROSE, SENTENCES, FIXED])

@@ -16,8 +16,7 @@ from pipeline.ports import TokenCounter
 from pipeline.splitter_spec import SplitterSpec
 from pipeline.splitting.levels import LANGCHAIN, Separators
 from pipeline.splitting.separators import SeparatorCutter, SeparatorSplitter
-from tests.pipeline.splitting.support import Clinging, Letters, Quarters, Words, texts
-from tests.pipeline.splitting.test_growth import _seconds as seconds
+from tests.pipeline.splitting.support import Clinging, Letters, Quarters, Words, cpu_seconds, texts
 
 _PROSE = ("\n\n", "\n", "。", ". ", "、", " ")
 _LITERALS = ("\n\n", "\n", " ", "", ".", "川", "aba", "aa", "..", "\n\n\n", "\n-\n", ". ")
@@ -280,4 +279,4 @@ def test_sixteen_times_the_text_takes_less_than_forty_times_the_time(name: str, 
     small, large = (_TEXTS[name](size) for size in (_SMALL, _SMALL * _TIMES))
     spans = _WAYS[way].spans
     # The best of some tries: the clock also shows what else the machine does.
-    assert any(seconds(spans, large) < 40 * seconds(spans, small) for _ in range(8))
+    assert any(cpu_seconds(spans, large) < 40 * cpu_seconds(spans, small) for _ in range(8))
